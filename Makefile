@@ -1,0 +1,32 @@
+# One environment, four commands. Packages are the only thing that is ever downloaded.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-fast lint
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: $(INSTALLED) ## a small sweep on generated data, then report/index.html; minutes on two cores
+	$(BIN)/python -m bench.pretrain -m arch=resnet18,efficientnet_b0 source=textures
+	$(BIN)/python -m bench.run +sweeps=demo
+	$(BIN)/python -m analysis.report experiment=demo
+
+test: $(INSTALLED) ## the whole test suite, offline
+	$(BIN)/python -m pytest
+
+test-fast: $(INSTALLED) ## the suite without the tests marked slow
+	$(BIN)/python -m pytest -m 'not slow'
+
+lint: $(INSTALLED) ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy

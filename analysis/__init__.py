@@ -1,0 +1,1 @@
+"""Reads finished runs back from MLflow and writes tables, figures and a report; no torch, and nothing of `bench`."""

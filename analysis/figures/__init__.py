@@ -1,0 +1,1 @@
+"""Figures: `table()` gives exactly the points, `draw(table, ax)` draws them."""

@@ -1,0 +1,210 @@
+"""Runs and predictions out of MLflow: the only door to it."""
+
+import hashlib
+import json
+import logging
+import os
+import re
+import tempfile
+import urllib.parse
+import urllib.request
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from analysis.errors import AnalysisError
+from analysis.store import check_reachable, first_line, mask, resolve_uri
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+PREDICTIONS = "predictions/test.parquet"
+PAGE = 1000
+"""Runs of one answer of the store."""
+FINISHED = "FINISHED"
+COMPETITION = "atelectasis,cardiomegaly,consolidation,edema,pleural_effusion"
+"""The five tasks of the paper (PROTOCOL, "Known"), for runs that do not say which they score."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of the runs.
+
+    Attributes:
+        name: of the column.
+        sources: `tag:<key>` or `param:<key>`; the first that a run has counts.
+        kind: what the text is read as: str, int or bool.
+        default: where a run has none of them; None means that a finished cell must have it.
+    """
+
+    name: str
+    sources: tuple[str, ...]
+    kind: type = str
+    default: str | None = None
+
+
+COLUMNS = (
+    Column("arch", ("tag:arch",)),
+    Column("family", ("tag:family",)),
+    Column("pretrained", ("tag:pretrained",), bool),
+    Column("truncate", ("tag:truncate",), int),
+    Column("seed", ("tag:seed",), int),
+    Column("weights", ("tag:weights",), default=""),
+    Column("sweep", ("tag:sweep",), default=""),
+    Column("data", ("tag:data", "param:data.name")),
+    Column("data_fingerprint", ("tag:data_fingerprint",)),
+    Column("data_uncertain", ("tag:data_uncertain", "param:data.uncertain"), default=""),
+    Column("data_generated", ("tag:data_generated",), bool, "false"),
+    Column("weights_standin", ("tag:weights_standin",), bool, "false"),
+    Column("protocol", ("tag:protocol", "param:protocol.name"), default=""),
+    Column("evaluation.tasks", ("param:evaluation.tasks",), default=COMPETITION),
+    Column("evaluation.level", ("param:evaluation.level",), default="study"),
+    Column("evaluation.views", ("param:evaluation.views",), default="max"),
+    Column("git", ("tag:git",), default=""),
+)
+"""What is read of every finished cell; beside it run_id, name, status, cell, failure, artifacts, protocol_settings."""
+
+
+def load_runs(uri: str, experiment: str) -> pd.DataFrame:
+    """Every run of an experiment, whatever its status: one row a run.
+
+    Args:
+        uri: tracking store; a relative SQLite file lies in the project folder.
+        experiment: its name.
+
+    Returns:
+        run_id, name, status, cell, failure, artifacts (URI); of finished cells also protocol_settings and COLUMNS.
+
+    Raises:
+        AnalysisError: the store cannot be reached, has no such experiment, or a finished cell lacks a tag.
+    """
+    with _store(uri) as client:
+        found = client.get_experiment_by_name(experiment)
+        if found is None or found.lifecycle_stage != "active":
+            names = sorted(known.name for known in client.search_experiments())
+            raise AnalysisError(f"no experiment {experiment} in {mask(uri)}; there are {', '.join(names) or 'none'}")
+        runs = list(_search(client, found.experiment_id))
+    head = ["run_id", "name", "status", "cell", "failure", "artifacts", "protocol_settings"]
+    return pd.DataFrame(
+        [_row(run) for run in runs], columns=[*head, *(column.name for column in COLUMNS)], dtype=object
+    )
+
+
+def load_predictions(uri: str, runs: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The test predictions of every run, one row an image.
+
+    Args:
+        uri: tracking store.
+        runs: run_id, name, artifacts.
+
+    Returns:
+        Frames by run_id, in the order of `runs`.
+
+    Raises:
+        AnalysisError: a run has no predictions, or they cannot be read.
+    """
+    frames = {}
+    for run in runs.to_dict("records"):
+        try:
+            frames[str(run["run_id"])] = _read_predictions(uri, run)
+        except (AnalysisError, OSError, ValueError) as error:
+            raise AnalysisError(
+                f"{PREDICTIONS} of run {run['name']} ({run['run_id']}) cannot be read: {first_line(error)}"
+            ) from error
+    return frames
+
+
+@contextmanager
+def _store(uri: str) -> Iterator["MlflowClient"]:
+    """A client of the store; errors of MLflow become one sentence."""
+    resolved = resolve_uri(uri)
+    try:
+        check_reachable(resolved)
+        client = _client(resolved)
+        from mlflow.exceptions import MlflowException
+        from sqlalchemy.exc import SQLAlchemyError
+    except (AnalysisError, ImportError) as error:
+        raise AnalysisError(f"tracking.uri={mask(uri)} cannot be used: {first_line(error)}") from error
+    try:
+        yield client
+    except (MlflowException, SQLAlchemyError, OSError) as error:
+        raise AnalysisError(f"tracking.uri={mask(uri)} cannot be used: {first_line(error)}") from error
+
+
+def _client(uri: str) -> "MlflowClient":
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # a report about patients calls nobody
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    with warnings.catch_warnings():
+        # mlflow 3.17 still maps with `noload`, which SQLAlchemy 2.1 deprecates; said once, when the store is first made
+        warnings.filterwarnings("ignore", "The ``noload`` loader strategy is deprecated", DeprecationWarning)
+        from mlflow import MlflowClient
+        from mlflow.exceptions import MlflowException
+        from sqlalchemy.exc import SQLAlchemyError
+
+        try:
+            return MlflowClient(tracking_uri=uri)
+        except (MlflowException, SQLAlchemyError, OSError) as error:
+            raise AnalysisError(first_line(error)) from error
+
+
+def _search(client: "MlflowClient", experiment_id: str) -> Iterator["Run"]:
+    token: str | None = None
+    while True:
+        page = client.search_runs([experiment_id], max_results=PAGE, page_token=token)
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def _row(run: "Run") -> dict[str, Any]:
+    tags, params = run.data.tags, run.data.params
+    row = {
+        "run_id": run.info.run_id,
+        "name": run.info.run_name,
+        "status": run.info.status,
+        "cell": tags.get("cell"),
+        "failure": tags.get("failure", ""),
+        "artifacts": run.info.artifact_uri,
+    }
+    if row["status"] != FINISHED or not row["cell"]:
+        return row
+    kept = {"tag": tags, "param": params}
+    row |= {column.name: _value(column, kept, str(row["name"])) for column in COLUMNS}
+    protocol = {key: value for key, value in params.items() if key.startswith("protocol.") and key != "protocol.name"}
+    row["protocol_settings"] = hashlib.sha256(json.dumps(protocol, sort_keys=True).encode()).hexdigest()[:8]
+    return row
+
+
+def _value(column: Column, kept: dict[str, dict[str, str]], name: str) -> str | int | bool:
+    found = (kept[kind].get(key) for kind, _, key in (source.partition(":") for source in column.sources))
+    text = next((value for value in found if value is not None), column.default)
+    if text is None:
+        raise AnalysisError(f"run {name} has no {column.sources[0].replace(':', ' ')}")
+    if column.kind is str:
+        return text
+    if column.kind is bool and text in ("true", "false"):
+        return text == "true"
+    if column.kind is int and re.fullmatch(r"-?\d+", text):
+        return int(text)
+    wanted = "true or false" if column.kind is bool else "a whole number"
+    raise AnalysisError(f"run {name} has {column.sources[0].replace(':', ' ')}={text}, which is not {wanted}")
+
+
+def _read_predictions(uri: str, run: dict[Any, Any]) -> pd.DataFrame:
+    location = urllib.parse.urlparse(str(run["artifacts"]))
+    if location.scheme in ("", "file"):
+        path = Path(urllib.request.url2pathname(location.path)) / PREDICTIONS
+        if not path.is_file():
+            raise AnalysisError(f"there is no file {path}")
+        return pd.read_parquet(path)
+    with _store(uri) as client, tempfile.TemporaryDirectory() as folder:
+        return pd.read_parquet(client.download_artifacts(run["run_id"], PREDICTIONS, folder))

@@ -1,0 +1,133 @@
+"""Settings of the report: conf/report.yaml, and what is typed after the command."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from analysis.errors import SettingsError
+
+PROJECT = Path(__file__).resolve().parent.parent
+DEFAULTS = PROJECT / "conf" / "report.yaml"
+UNIT_WORDS = ("study", "patient", "image")
+_RULES = {
+    "resamples": "a whole number of at least 1",
+    "level": "a number between 0 and 1, both excluded",
+    "unit": f"one of {', '.join(UNIT_WORDS)}",
+    "seed": "a whole number of at least 0",
+    "evaluation.level": "study or image",
+    "evaluation.views": "max or mean",
+}
+"""What a value must be, where not every text will do."""
+
+
+@dataclass
+class TrackingSettings:
+    """Where the runs are."""
+
+    uri: str = "sqlite:///mlflow.db"
+
+
+@dataclass
+class EvaluationFilter:
+    """Which evaluation to report, where an experiment holds several."""
+
+    tasks: str | None = None
+    level: str | None = None
+    views: str | None = None
+
+
+@dataclass
+class Settings:
+    """Every knob of the report; units and sources are in conf/report.yaml."""
+
+    experiment: str = "chextransfer"
+    tracking: TrackingSettings = field(default_factory=TrackingSettings)
+    out: str = "report"
+    resamples: int = 1000
+    level: float = 0.95
+    unit: str = "study"
+    seed: int = 0
+    data: str | None = None
+    data_fingerprint: str | None = None
+    data_uncertain: str | None = None
+    protocol: str | None = None
+    protocol_settings: str | None = None
+    sweep: str | None = None
+    evaluation: EvaluationFilter = field(default_factory=EvaluationFilter)
+
+    def filters(self) -> dict[str, str]:
+        """The filters that are set, by the column of the runs that they select on."""
+        names = ("data", "data_fingerprint", "data_uncertain", "protocol", "protocol_settings", "sweep")
+        chosen = {name: getattr(self, name) for name in names}
+        chosen |= {f"evaluation.{name}": value for name, value in vars(self.evaluation).items()}
+        return {name: value for name, value in chosen.items() if value is not None}
+
+
+def read_settings(words: Sequence[str], defaults: Path = DEFAULTS) -> Settings:
+    """The settings of the file, with `key=value` words over them.
+
+    Args:
+        words: what was typed; a value is taken as it stands (a fingerprint of digits stays text), `null` unsets.
+        defaults: YAML of the same keys.
+
+    Raises:
+        SettingsError: an unknown key or a bad value; the message names the valid ones.
+    """
+    config = OmegaConf.structured(Settings)
+    try:
+        config = OmegaConf.merge(config, OmegaConf.load(defaults))
+    except (OmegaConfBaseException, OSError) as error:
+        raise SettingsError(f"{defaults} cannot be read: {_first_line(error)}") from None
+    assert isinstance(config, DictConfig)  # for the type checker
+    valid = _leaves(config)
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals or key not in valid:
+            what = f"unknown key {key}" if equals else f"{word} is not of the form key=value"
+            raise SettingsError(f"{what}; the keys are {', '.join(valid)}")
+        try:
+            OmegaConf.update(config, key, None if value == "null" else value)
+        except OmegaConfBaseException:
+            raise SettingsError(f"{word}: {key} must be {_RULES.get(key, 'text')}") from None
+    settings = OmegaConf.to_object(config)
+    assert isinstance(settings, Settings)  # for the type checker
+    _check_values(settings)
+    return settings
+
+
+def _leaves(config: DictConfig, prefix: str = "") -> list[str]:
+    """Dotted names of every key that takes a value."""
+    names: list[str] = []
+    for key in map(str, config):
+        child: Any = OmegaConf.select(config, key)
+        names += _leaves(child, f"{prefix}{key}.") if isinstance(child, DictConfig) else [f"{prefix}{key}"]
+    return names
+
+
+def _check_values(settings: Settings) -> None:
+    evaluation = settings.evaluation
+    holds = {
+        "resamples": settings.resamples >= 1,
+        "level": 0 < settings.level < 1,
+        "unit": settings.unit in UNIT_WORDS,
+        "seed": settings.seed >= 0,
+        "evaluation.level": evaluation.level in (None, "study", "image"),
+        "evaluation.views": evaluation.views in (None, "max", "mean"),
+        "experiment": bool(settings.experiment.strip()),
+        "tracking.uri": bool(settings.tracking.uri.strip()),
+        "out": bool(settings.out.strip()),
+    }
+    for key, valid in holds.items():
+        if not valid:
+            value: Any = settings
+            for name in key.split("."):
+                value = getattr(value, name)
+            raise SettingsError(f"{key}={value}: {key} must be {_RULES.get(key, 'a text that is not empty')}")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,0 +1,62 @@
+"""Tracking URIs: where a relative one points, what may be shown of one, and whether somebody answers."""
+
+import re
+import sqlite3
+import ssl
+import urllib.error
+import urllib.request
+from contextlib import closing
+from pathlib import Path
+
+from analysis.errors import AnalysisError
+from analysis.settings import PROJECT
+
+CONNECT_SECONDS = 5.0
+
+
+def resolve_uri(uri: str) -> str:
+    """The URI with a relative SQLite file taken relative to the project folder, from wherever it is typed."""
+    scheme, slashes, path = uri.partition(":///")
+    if not slashes or scheme.partition("+")[0] != "sqlite":
+        return uri
+    return f"{scheme}:///{PROJECT / path}"
+
+
+def mask(text: str) -> str:
+    """The text with the password of every URI in it replaced by three asterisks."""
+    text = re.sub(r"(://[^/\s:@]*:)[^/\s]*@", r"\1***@", text)
+    return re.sub(r"(?i)([?&](?:password|passwd|pwd|token|secret|sslpassword)=)[^&\s]*", r"\1***", text)
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, in one line and without passwords."""
+    return mask((str(error).strip() or type(error).__name__).splitlines()[0])
+
+
+def check_reachable(uri: str) -> None:
+    """Fails fast, and before MLflow makes an empty store where there was none or retries for a minute."""
+    scheme, _, path = uri.partition("://")
+    if scheme.startswith("sqlite"):
+        _check_sqlite(Path(path.removeprefix("/").partition("?")[0]))
+    elif scheme in ("http", "https"):
+        try:
+            urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=CONNECT_SECONDS).close()
+        except urllib.error.HTTPError as answer:
+            answer.close()  # an answer, of whatever kind: MLflow will say what is wrong
+        except urllib.error.URLError as error:
+            if not isinstance(error.reason, ssl.SSLError):  # MLflow has certificate settings of its own
+                raise AnalysisError(f"no answer within {CONNECT_SECONDS:g} s ({error.reason})") from error
+        except OSError as error:
+            raise AnalysisError(f"no answer within {CONNECT_SECONDS:g} s ({error})") from error
+
+
+def _check_sqlite(path: Path) -> None:
+    if not path.is_file():
+        raise AnalysisError(f"there is no file {path}; run a cell first, or name another store")
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    except sqlite3.Error as error:
+        raise AnalysisError(f"{path}: {error}") from error
+    if not {"experiments", "runs"} <= tables:
+        raise AnalysisError(f"{path} is not an MLflow store")

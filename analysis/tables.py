@@ -1,0 +1,173 @@
+"""Tables for readers: the only place where a number is rounded."""
+
+import math
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from analysis.evaluation import MEAN
+
+UNDEFINED = "n/a"
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    **{char: f"\\{char}" for char in "&%$#_{}"},
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "\N{MINUS SIGN}": "$-$",
+}
+
+
+def number(value: float, digits: int = 3, *, signed: bool = False) -> str:
+    """A number with a fixed number of decimals and a true minus sign; `n/a` where it is undefined."""
+    if math.isnan(value):
+        return UNDEFINED
+    text = f"{value:{'+' if signed else ''}.{digits}f}"
+    if float(text) == 0:  # neither -0.000 nor +0.000
+        text = f"{0:.{digits}f}"
+    return text.replace("-", "\N{MINUS SIGN}")
+
+
+def p_value(value: float) -> str:
+    """Three decimals, `< 0.001` below them, `n/a` where undefined."""
+    return "< 0.001" if value < 0.001 else number(value)
+
+
+def count(n: int, word: str) -> str:
+    """`1 cell`, `4 cells`, `200 studies`."""
+    if n == 1:
+        return f"1 {word}"
+    return f"{n} {word[:-1]}ies" if word.endswith("y") else f"{n} {word}s"
+
+
+def heading(task: str) -> str:
+    """`Pleural effusion` for `pleural_effusion`."""
+    return task.replace("_", " ").capitalize()
+
+
+def auroc_display(table: pd.DataFrame) -> pd.DataFrame:
+    """One row a cell: mean AUROC with its interval, then each task's AUROC; all text.
+
+    Args:
+        table: what `auroc_table` gives.
+    """
+    rows = []
+    for _, cell in table.groupby("cell", sort=False):
+        first = cell.iloc[0]
+        row = {
+            "Architecture": str(first["arch"]),
+            "Pretrained": "yes" if first["pretrained"] else "no",
+            "Truncated": str(first["truncate"]),
+            "Seed": str(first["seed"]),
+        }
+        rows.append(row | _estimates(cell, signed=False))
+    return pd.DataFrame(rows)
+
+
+def boost_display(table: pd.DataFrame) -> pd.DataFrame:
+    """One row a pair of cells: mean boost with interval and p-value, then each task's boost; all text.
+
+    Args:
+        table: what `boost_table` gives.
+    """
+    rows = []
+    for _, pair in table.groupby(["cell_pretrained", "cell_scratch"], sort=False):
+        mean = pair[pair["task"] == MEAN].iloc[0]
+        values = list(_estimates(pair, signed=True).items())
+        row = {"Architecture": str(mean["arch"]), "Seed": str(mean["seed"])}
+        rows.append(row | dict(values[:3]) | {"p": p_value(mean["p_value"])} | dict(values[3:]))
+    return pd.DataFrame(rows, columns=None if rows else ["Architecture", "Seed", "Mean", "Low", "High", "p"])
+
+
+def write_table(raw: pd.DataFrame, display: pd.DataFrame, folder: Path, name: str, notes: Sequence[str]) -> None:
+    """Writes `name`.csv (raw numbers, full precision), .md and .tex (rounded, with the notes below).
+
+    Args:
+        raw: long frame.
+        display: frame of text for readers.
+        folder: exists.
+        name: of the files.
+        notes: sentences that explain the numbers.
+    """
+    raw.to_csv(folder / f"{name}.csv", index=False)
+    (folder / f"{name}.md").write_text(markdown(display, notes), encoding="utf-8")
+    (folder / f"{name}.tex").write_text(latex(display, notes), encoding="utf-8")
+
+
+def markdown(display: pd.DataFrame, notes: Sequence[str]) -> str:
+    """A Markdown table, numbers flush right, and the notes below it."""
+    right = [_is_numeric(display[name]) for name in display.columns]
+    lines = [
+        _pipe([escape_markdown(str(name)) for name in display.columns]),
+        _pipe(["---:" if flush else "---" for flush in right]),
+        *(_pipe([escape_markdown(cell) for cell in row]) for row in display.itertuples(index=False)),
+        *(f"\n{escape_markdown(note)}" for note in notes),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def latex(display: pd.DataFrame, notes: Sequence[str]) -> str:
+    """A LaTeX `tabular` with the rules of booktabs, and the notes below it."""
+    columns = "".join("r" if _is_numeric(display[name]) else "l" for name in display.columns)
+    end = r" \\"
+    lines = [
+        r"% needs \usepackage{booktabs}",
+        rf"\begin{{tabular}}{{{columns}}}",
+        r"\toprule",
+        " & ".join(escape_latex(str(name)) for name in display.columns) + end,
+        r"\midrule",
+        *(" & ".join(escape_latex(cell) for cell in row) + end for row in display.itertuples(index=False)),
+        r"\bottomrule",
+        r"\end{tabular}",
+        *(rf"\par {escape_latex(note)}" for note in notes),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def plain(display: pd.DataFrame) -> str:
+    """The table in columns of fixed width, for a terminal."""
+    rows = [[str(name) for name in display.columns], *display.to_numpy().tolist()]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    right = [_is_numeric(display[name]) for name in display.columns]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if flush else cell.ljust(width)
+            for cell, width, flush in zip(row, widths, right, strict=True)
+        ).rstrip()
+        for row in rows
+    )
+
+
+def escape_latex(text: str) -> str:
+    """The text with everything that LaTeX reads as a command made literal."""
+    return "".join(_LATEX.get(char, char) for char in _one_line(text))
+
+
+def escape_markdown(text: str) -> str:
+    """The text with everything that Markdown and HTML read as markup made literal."""
+    text = re.sub(r"([\\`*\[\]|~])", r"\\\1", _one_line(text))
+    text = re.sub(r"(?<!\w)_|_(?!\w)", r"\\_", text)  # an underscore within a word is literal already
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _estimates(rows: pd.DataFrame, *, signed: bool) -> dict[str, str]:
+    mean = rows[rows["task"] == MEAN].iloc[0]
+    columns = {"Mean": mean["estimate"], "Low": mean["low"], "High": mean["high"]}
+    columns |= {heading(row["task"]): row["estimate"] for _, row in rows[rows["task"] != MEAN].iterrows()}
+    return {name: number(value, signed=signed) for name, value in columns.items()}
+
+
+def _is_numeric(column: pd.Series) -> bool:
+    return all(re.fullmatch(rf"[<+\N{{MINUS SIGN}}\s\d.]+|{UNDEFINED}", cell) for cell in column)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _pipe(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"

@@ -1,0 +1,1 @@
+"""From the rows of a CSV file to batches of images and labels."""

@@ -1,0 +1,35 @@
+"""What a run ran on: versions, machine, commit. No environment variables, which may hold secrets."""
+
+import os
+import platform
+import subprocess
+from importlib.metadata import version
+from typing import Any
+
+import torch
+
+from bench.paths import PROJECT
+
+PACKAGES = ("torch", "torchvision", "timm", "pytorch-lightning", "torchmetrics", "mlflow", "numpy", "pandas", "pillow")
+
+
+def environment() -> dict[str, Any]:
+    """Versions and machine, for environment.json."""
+    return {
+        "git": git_commit(),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cpus": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+        "versions": {name: version(name) for name in PACKAGES},
+    }
+
+
+def git_commit() -> str:
+    """The checkout's commit, with `-dirty` where files differ from it; `unknown` outside a checkout."""
+    command = ["git", "-C", str(PROJECT), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()  # fixed words
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"

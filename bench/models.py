@@ -1,0 +1,108 @@
+"""Builds exactly the network that a cell names: timm's, with these weights or none, and this head."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from bench.errors import WeightsError
+from bench.registry import Architecture
+from bench.weights import Weights
+
+SHOWN = 5
+"""How many parameter names an error message lists."""
+
+COUNTERS = "num_batches_tracked"
+"""BatchNorm's step counters, absent from weight files of PyTorch 0.2; they are not used while momentum is set."""
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """Mean and standard deviation per channel that a network's inputs in [0, 1] are normalised with."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+def normalisation(row: Architecture, weights: Weights | None) -> Normalisation:
+    """The normalisation of the weights in use.
+
+    What the weight file states comes first, then timm's record of that tag, then timm's record of the row's pinned tag:
+    the last also serves from-scratch training, so that both arms of a comparison see the same inputs.
+    """
+    if weights is not None and weights.mean is not None and weights.std is not None:
+        return Normalisation(weights.mean, weights.std)
+    name = f"{row.name}.{row.tag}"
+    if weights is not None and weights.name in timm.list_pretrained(f"{row.name}.*"):
+        name = weights.name
+    record = timm.get_pretrained_cfg(name)
+    assert record is not None  # for the type checker: every row's pinned tag is timm's, which a test shows
+    return Normalisation(tuple(record.mean), tuple(record.std))
+
+
+def build_model(row: Architecture, *, outputs: int, weights: Weights | None, seed: int) -> nn.Module:
+    """timm's network with a new linear head, its body from `weights` or from timm's random initialisation.
+
+    Args:
+        row: the architecture.
+        outputs: width of the head.
+        weights: the weight file of the body; None trains from scratch.
+        seed: of the random initialisation; the global random state is left as it was.
+
+    Returns:
+        A network from [batch, 3, height, width] float32 to [batch, outputs] logits, on the CPU.
+
+    Raises:
+        WeightsError: the file lacks a parameter of the body, has one that the network has not, or in another shape.
+    """
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        network: nn.Module = timm.create_model(row.name, pretrained=False, num_classes=outputs)
+    if weights is not None:
+        load_body(network, weights.path, auxiliary=row.auxiliary)
+    return network
+
+
+def load_body(network: nn.Module, path: Path, *, auxiliary: tuple[str, ...] = ()) -> None:
+    """Fills every parameter but the head's from a safetensors file.
+
+    Args:
+        network: a timm network; changed in place.
+        path: the file.
+        auxiliary: prefixes of parameters that the file may hold and that are left out beside the head.
+
+    Raises:
+        WeightsError: listing what is missing, unexpected or of another shape; the network is then unchanged.
+    """
+    dropped = (*(f"{name}." for name in head_names(network)), *auxiliary)
+    body = {key: value for key, value in network.state_dict().items() if not key.startswith(dropped)}
+    loaded = {key: value for key, value in load_file(path).items() if not key.startswith(dropped)}
+    shapes = [key for key in body.keys() & loaded.keys() if body[key].shape != loaded[key].shape]
+    problems = [
+        f"{what} {len(keys)} parameters ({', '.join(sorted(keys)[:SHOWN])}{', ...' if len(keys) > SHOWN else ''})"
+        for what, keys in (
+            ("lacks", [key for key in body.keys() - loaded.keys() if not key.endswith(COUNTERS)]),
+            ("has, beyond the network's,", list(loaded.keys() - body.keys())),
+            ("has in another shape", shapes),
+        )
+        if keys
+    ]
+    if problems:
+        raise WeightsError(f"{path} does not fit {type(network).__name__}: it " + "; it ".join(problems))
+    network.load_state_dict(loaded, strict=False)
+
+
+def head_names(network: nn.Module) -> tuple[str, ...]:
+    """The names of the classifier's modules, as timm records them."""
+    record: dict[str, Any] = network.pretrained_cfg  # type: ignore[assignment]  # timm sets it on every network
+    classifier = record["classifier"]
+    return (classifier,) if isinstance(classifier, str) else tuple(classifier)
+
+
+def count_parameters(network: nn.Module) -> int:
+    """Trainable numbers of the network as built, its head included."""
+    return sum(parameter.numel() for parameter in network.parameters())

@@ -1,0 +1,130 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.auroc import auroc
+from analysis.errors import AnalysisError
+from analysis.evaluation import align, resample, unit_codes
+from analysis.views import aggregate_views
+
+TASKS = ("atelectasis", "edema")
+
+
+@pytest.fixture
+def evaluation(predictions):
+    frames = {f"m{i}": aggregate_views(predictions(i), "study", "max") for i in range(3)}
+    return align(frames, TASKS)
+
+
+def test_models_stand_side_by_side(evaluation, predictions):
+    frame = aggregate_views(predictions(2), "study", "max")
+    assert evaluation.scores.shape == (3, 2, len(frame))
+    np.testing.assert_array_equal(evaluation.scores[2, 1], frame["score/edema"])
+    np.testing.assert_array_equal(evaluation.labels[0], frame["label/atelectasis"])
+
+
+def test_the_mean_is_undefined_wherever_a_task_is():
+    keys = pd.DataFrame({"patient": list("abcd"), "study": list("abcd")})
+    frame = keys.assign(
+        **{"label/x": [1.0, 0.0, 0.0, 0.0], "label/y": [1.0, 1.0, 0.0, 0.0]},
+        **{"score/x": [0.9, 0.5, 0.4, 0.3], "score/y": [0.9, 0.1, 0.4, 0.3]},
+    )
+    made = resample(align({"m": frame}, ["x", "y"]), unit="study", n_resamples=300, rng=np.random.default_rng(0))
+    x, y, mean = made.resampled[0]
+    lost = np.isnan(x) | np.isnan(y)
+    assert 0 < lost.sum() < 300
+    np.testing.assert_array_equal(np.isnan(mean), lost)
+    np.testing.assert_allclose(mean[~lost], (x[~lost] + y[~lost]) / 2)
+    assert made.tasks == ("x", "y", "mean")
+    assert made.n.tolist() == [4, 4, 4]
+    assert made.n_positive[:2].tolist() == [1, 2]
+    assert np.isnan(made.n_positive[2])
+
+
+def test_the_interval_of_the_mean_is_of_joint_replicates_and_not_a_mean_of_intervals(evaluation):
+    """Tasks on the same studies are correlated but not one: the mean varies less than its parts do on average."""
+    made = resample(evaluation, unit="study", n_resamples=800, rng=np.random.default_rng(0))
+    parts, mean = np.nanstd(made.resampled[:, :2], axis=-1), np.nanstd(made.resampled[:, 2], axis=-1)
+    assert (mean < 0.9 * parts.mean(axis=1)).all()
+
+
+def test_the_same_resamples_serve_every_model(evaluation):
+    """A model beside itself differs by exactly nothing in every resample."""
+    twin = align({"a": frame_of(evaluation, 0), "b": frame_of(evaluation, 0)}, TASKS)
+    made = resample(twin, unit="study", n_resamples=50, rng=np.random.default_rng(0))
+    np.testing.assert_array_equal(made.resampled[0], made.resampled[1])
+
+
+def frame_of(evaluation, model):
+    columns = {f"label/{task}": evaluation.labels[t] for t, task in enumerate(TASKS)}
+    columns |= {f"score/{task}": evaluation.scores[model, t] for t, task in enumerate(TASKS)}
+    return evaluation.keys.assign(**columns)
+
+
+@pytest.mark.parametrize(
+    ("level", "unit", "key"),
+    [
+        ("study", "study", "study"),
+        ("study", "patient", "patient"),
+        ("image", "study", "study"),
+        ("image", "image", "path"),
+    ],
+)
+def test_units_are_resampled_whole(level, unit, key, predictions):
+    """Replicates agree with AUROCs of rows gathered unit by unit, drawn by the same generator."""
+    rows = aggregate_views(predictions(1), level, "max")
+    made = resample(align({"m": rows}, ["edema"]), unit=unit, n_resamples=20, rng=np.random.default_rng(3))
+    names = sorted(rows[key].unique())
+    assert made.n_units == len(names)
+    rng = np.random.default_rng(3)
+    members = rows.groupby(key).indices
+    for b in range(20):
+        drawn = rng.integers(len(names), size=len(names))
+        taken = rows.iloc[np.concatenate([members[names[u]] for u in drawn])]
+        expected = auroc(taken["label/edema"].to_numpy(), taken["score/edema"].to_numpy())
+        assert made.resampled[0, 0, b] == pytest.approx(expected, abs=1e-12)
+
+
+def test_patients_with_several_studies_widen_the_interval():
+    """Every study three times over, by patient: resampling studies would pretend to three times the data."""
+    rng = np.random.default_rng(0)
+    one = pd.DataFrame({"patient": [f"p{i:03d}" for i in range(80)]})
+    one["label/x"] = (rng.random(80) < 0.5).astype(float)
+    one["score/x"] = rng.random(80) + 0.3 * one["label/x"]
+    three = pd.concat([one.assign(study=f"s{k}") for k in range(3)], ignore_index=True)
+    evaluation = align({"m": three}, ["x"])
+    by_unit = {
+        unit: np.nanstd(resample(evaluation, unit=unit, n_resamples=600, rng=np.random.default_rng(1)).resampled)
+        for unit in ("study", "patient")
+    }
+    assert by_unit["patient"] / by_unit["study"] == pytest.approx(np.sqrt(3), rel=0.15)
+
+
+def test_units_that_the_rows_do_not_have_are_refused(evaluation):
+    with pytest.raises(AnalysisError, match="evaluated by study"):
+        unit_codes(evaluation.keys, "image")
+    with pytest.raises(AnalysisError, match="not one of study, patient, image"):
+        unit_codes(evaluation.keys, "hospital")
+
+
+def test_runs_on_different_studies_are_refused_with_the_first_difference(predictions):
+    first = aggregate_views(predictions(0), "study", "max")
+    with pytest.raises(
+        AnalysisError, match=r"runs one and two .* patient patient00000.* is in one only \(1 such rows\)"
+    ):
+        align({"one": first, "two": first.iloc[1:].reset_index(drop=True)}, TASKS)
+
+
+@pytest.mark.parametrize("label", [1.0, np.nan])
+def test_runs_with_different_labels_are_refused_with_the_first_difference(predictions, label):
+    first = aggregate_views(predictions(0), "study", "max")
+    second = first.copy()
+    row = int(np.flatnonzero(first["label/edema"] == 0)[3])
+    second.loc[row, "label/edema"] = label
+    with pytest.raises(AnalysisError, match=rf"label/edema of .*study {first['study'][row]} is 0.0 and {label}"):
+        align({"one": first, "two": second}, TASKS)
+
+
+def test_a_task_that_was_not_predicted_is_refused(predictions):
+    with pytest.raises(AnalysisError, match="run one have no column label/fracture, score/fracture"):
+        align({"one": aggregate_views(predictions(0), "study", "max")}, ["fracture"])

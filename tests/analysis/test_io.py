@@ -1,0 +1,75 @@
+import pandas as pd
+import pytest
+
+from analysis import io
+from analysis.errors import AnalysisError
+from analysis.io import load_predictions, load_runs
+
+
+def test_every_run_comes_back_with_its_tags_and_settings(four_cells):
+    runs = load_runs(four_cells.uri, "chextransfer")
+    assert sorted(runs["status"]) == ["FAILED"] + ["FINISHED"] * 4 + ["KILLED", "RUNNING"]
+    cell = runs[runs["name"] == "resnet18-scratch-t0-s0"].iloc[0]
+    assert (cell["arch"], cell["family"], cell["pretrained"], cell["truncate"]) == ("resnet18", "ResNet", False, 0)
+    assert (cell["weights_standin"], cell["evaluation.level"], cell["protocol"]) == (False, "study", "quick")
+    failed = runs[runs["status"] == "FAILED"].iloc[0]
+    assert failed["failure"] == "WeightsError: no weights"
+
+
+def test_paging_loses_no_run(four_cells, monkeypatch):
+    whole = load_runs(four_cells.uri, "chextransfer")
+    monkeypatch.setattr(io, "PAGE", 2)
+    assert set(load_runs(four_cells.uri, "chextransfer")["run_id"]) == set(whole["run_id"])
+
+
+def test_an_unknown_experiment_names_those_there_are(four_cells):
+    with pytest.raises(AnalysisError, match=r"no experiment chextranfer in .*; there are Default, chextransfer"):
+        load_runs(four_cells.uri, "chextranfer")
+
+
+def test_what_the_contract_does_not_name_has_a_default(store):
+    store.add(tags=dict.fromkeys(["protocol", "weights_standin", "data_generated", "data_uncertain"]))
+    run = load_runs(store.uri, "chextransfer").iloc[0]
+    assert (run["protocol"], run["data_uncertain"]) == ("quick", "u-ignore")  # from the parameters
+    assert (run["weights_standin"], run["data_generated"]) == (False, False)
+
+
+@pytest.mark.parametrize(
+    ("tag", "value", "message"),
+    [
+        ("family", None, "run densenet121-pretrained-t0-s0 has no tag family"),
+        ("pretrained", "True", "tag pretrained=True, which is not true or false"),
+        ("truncate", "one", "tag truncate=one, which is not a whole number"),
+    ],
+)
+def test_a_cell_with_a_bad_tag_is_refused_by_name(store, tag, value, message):
+    store.add(tags={tag: value})
+    with pytest.raises(AnalysisError, match=message):
+        load_runs(store.uri, "chextransfer")
+
+
+def test_overridden_protocols_are_told_apart(store):
+    store.add("resnet18")
+    store.add("resnet34", params={"protocol.epochs": "1"})
+    store.add("resnet50", params={"protocol.name": "another name of the same"})
+    runs = load_runs(store.uri, "chextransfer").set_index("arch")["protocol_settings"]
+    assert runs["resnet18"] != runs["resnet34"]
+    assert runs["resnet18"] == runs["resnet50"]
+
+
+def test_predictions_come_back_as_they_were_written(four_cells, predictions):
+    runs = load_runs(four_cells.uri, "chextransfer")
+    runs = runs[runs["name"] == "densenet121-pretrained-t0-s0"]
+    frames = load_predictions(four_cells.uri, runs)
+    pd.testing.assert_frame_equal(frames[runs["run_id"].iloc[0]], predictions(3, skill=1.5))
+
+
+def test_predictions_that_are_missing_or_broken_are_refused_by_name(store):
+    run_id = store.add()
+    runs = load_runs(store.uri, "chextransfer")
+    store.parquet(run_id).write_bytes(b"PAR1 and no more")
+    with pytest.raises(AnalysisError, match=rf"of run densenet121-pretrained-t0-s0 \({run_id}\) cannot be read: "):
+        load_predictions(store.uri, runs)
+    store.parquet(run_id).unlink()
+    with pytest.raises(AnalysisError, match="cannot be read: there is no file"):
+        load_predictions(store.uri, runs)

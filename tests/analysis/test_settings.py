@@ -1,0 +1,59 @@
+import subprocess
+import sys
+
+import pytest
+from omegaconf import OmegaConf
+
+from analysis.errors import SettingsError
+from analysis.settings import DEFAULTS, PROJECT, Settings, read_settings
+
+
+def test_the_file_holds_every_knob_at_the_default_of_the_code():
+    assert OmegaConf.to_container(OmegaConf.load(DEFAULTS)) == OmegaConf.to_container(OmegaConf.structured(Settings))
+
+
+def test_words_go_over_the_file():
+    settings = read_settings(["experiment=mine", "tracking.uri=http://host", "resamples=50", "level=0.9", "seed=3"])
+    assert (settings.experiment, settings.tracking.uri, settings.resamples) == ("mine", "http://host", 50)
+    assert (settings.level, settings.seed, settings.out) == (0.9, 3, "report")
+
+
+def test_filters_are_text_as_typed():
+    settings = read_settings(["data_fingerprint=0012e45", "evaluation.level=image", "sweep=null", "data=a=b"])
+    assert settings.filters() == {"data": "a=b", "data_fingerprint": "0012e45", "evaluation.level": "image"}
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("resample=3", "unknown key resample; the keys are experiment, tracking.uri, out, resamples, level"),
+        ("tracking=x", "unknown key tracking; the keys are"),
+        ("report", "report is not of the form key=value; the keys are"),
+        ("resamples=many", "resamples=many: resamples must be a whole number of at least 1"),
+        ("resamples=0", "resamples must be a whole number of at least 1"),
+        ("resamples=null", "resamples must be a whole number"),
+        ("level=95", "level must be a number between 0 and 1"),
+        ("level=nan", "level must be a number between 0 and 1"),
+        ("unit=hospital", "unit must be one of study, patient, image"),
+        ("seed=-1", "seed must be a whole number of at least 0"),
+        ("evaluation.views=median", "evaluation.views must be max or mean"),
+        ("experiment=", "experiment must be a text that is not empty"),
+    ],
+)
+def test_wrong_words_are_refused_with_the_valid_ones(word, message):
+    with pytest.raises(SettingsError, match=message):
+        read_settings([word])
+
+
+def test_a_wrong_key_in_the_file_is_refused(tmp_path):
+    (tmp_path / "report.yaml").write_text("resample: 3\n")
+    with pytest.raises(SettingsError, match=r"report.yaml cannot be read: Key 'resample'"):
+        read_settings([], tmp_path / "report.yaml")
+
+
+def test_a_wrong_key_ends_with_2_before_mlflow_is_imported():
+    code = "import sys; from analysis.report import main; print(main(['resample=3']), 'mlflow' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["2", "False"]
+    assert done.stderr.startswith("unknown key resample; the keys are experiment")
+    assert len(done.stderr.splitlines()) == 1

@@ -1,0 +1,55 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.tables import count, escape_latex, escape_markdown, latex, markdown, number, p_value, write_table
+
+
+@pytest.mark.parametrize(
+    ("value", "signed", "text"),
+    [
+        (0.86149, False, "0.861"),
+        (0.8615001, False, "0.862"),
+        (-0.0312, True, "\N{MINUS SIGN}0.031"),
+        (0.0312, True, "+0.031"),
+        (-0.0001, True, "0.000"),
+        (np.nan, False, "n/a"),
+    ],
+)
+def test_numbers_are_rounded_here(value, signed, text):
+    assert number(value, signed=signed) == text
+
+
+def test_a_p_value_is_never_shown_as_zero():
+    assert [p_value(p) for p in (1.0, 0.0019980, 0.0009, np.nan)] == ["1.000", "0.002", "< 0.001", "n/a"]
+
+
+def test_counts():
+    assert [count(1, "study"), count(2, "study"), count(3, "patient")] == ["1 study", "2 studies", "3 patients"]
+
+
+def test_raw_numbers_survive_the_csv(tmp_path, rng):
+    raw = pd.DataFrame({"estimate": rng.random(50), "low": np.nan})
+    write_table(raw, pd.DataFrame({"Mean": ["0.5"]}), tmp_path, "t", [])
+    back = pd.read_csv(tmp_path / "t.csv")
+    np.testing.assert_array_equal(back["estimate"], raw["estimate"])
+    assert back["low"].isna().all()
+
+
+def test_markup_is_made_literal():
+    assert escape_latex(r"a_b & 5% of $x^2$ \cmd{~}") == (
+        r"a\_b \& 5\% of \$x\textasciicircum{}2\$ \textbackslash{}cmd\{\textasciitilde{}\}"
+    )
+    assert escape_markdown("a|b\n<script>*_x_ inception_v3") == r"a\|b &lt;script&gt;\*\_x\_ inception_v3"
+
+
+def test_tables_in_both_languages():
+    display = pd.DataFrame({"Architecture": ["inception_v3"], "Mean": ["0.861"]})
+    assert markdown(display, ["A note."]) == (
+        "| Architecture | Mean |\n| --- | ---: |\n| inception_v3 | 0.861 |\n\nA note.\n"
+    )
+    lines = latex(display, ["A 5 % note."]).splitlines()
+    assert r"\begin{tabular}{lr}" in lines
+    assert r"inception\_v3 & 0.861 \\" in lines
+    assert [line for line in lines if "rule" in line] == [r"\toprule", r"\midrule", r"\bottomrule"]
+    assert lines[-1] == r"\par A 5 \% note."

@@ -1,0 +1,72 @@
+import subprocess
+import sys
+
+import pytest
+
+from bench.config import compose_config
+from bench.errors import ConfigError
+from bench.paths import PROJECT
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("arch=densenet12", r"did you mean 'densenet121'\? Valid: densenet121, .*resnet50"),
+        ("truncat=1", r"unknown key 'truncat'; did you mean 'truncate'\? Valid keys: arch, .*tracking.uri"),
+        ("data.rot=/x", r"unknown key 'data.rot'; did you mean 'data.root'"),
+        ("pretrained=maybe", r"pretrained: .*'maybe'.* Valid: true, false"),
+        ("seed=-1", r"seed=-1: must be at least 0"),
+        ("seed=1.5", r"seed: .*1\.5"),
+        ("truncate=1", r"truncate=1: must be below 1"),
+        ("data.uncertain=u-one", r"data.uncertain=u-one: not one of u-ignore, u-zeros, u-ones"),
+        ("data.valid_fraction=1", r"data.valid_fraction=1\.0: must be below 1"),
+        ("protocol=papr", r"protocol=papr: no such protocol; did you mean 'paper'\? Valid: paper, quick"),
+        ("+sweeps=dem", r"sweeps=dem: no such sweeps; did you mean 'demo'"),
+        ("protocol.lr=fast", r"protocol.lr: .*'fast'"),
+        ("arch", r"arch"),
+    ],
+)
+def test_a_wrong_key_or_value_is_refused_with_the_valid_ones(override, message):
+    with pytest.raises(ConfigError, match=message):
+        compose_config([override])
+
+
+def test_all_values_out_of_range_are_named_together():
+    with pytest.raises(ConfigError, match=r"seed=-1.*; .*protocol.epochs=0"):
+        compose_config(["seed=-1", "protocol.epochs=0"])
+
+
+def test_values_arrive_with_their_types():
+    config = compose_config(["arch=resnet34", "pretrained=false", "seed=0", "protocol=paper"])
+    assert (config.arch.name, config.pretrained, config.seed) == ("resnet34", False, 0)
+    assert config.protocol.lr == 1e-4
+    assert config.protocol.betas == [0.9, 0.999]
+    assert config.data.phantom.train_patients == 480
+
+
+def test_the_paper_protocol_is_the_table_of_defaults():
+    protocol = compose_config(["protocol=paper"]).protocol
+    assert (protocol.epochs, protocol.batch_size, protocol.weight_decay) == (3, 16, 0)
+    assert (protocol.image.resize, protocol.image.crop) == (320, 320)
+    assert (protocol.checkpoints.every_examples, protocol.checkpoints.keep) == (8192, 10)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["arch=densenet12"], ["-m", "pretrained=true,maybe"]])
+def test_help_and_refusals_import_no_torch(arguments):
+    code = f"""
+import sys
+from bench.run import main
+try:
+    status = main({arguments})
+except SystemExit as stop:
+    status = stop.code
+print(status, sorted({{"torch", "mlflow", "pandas"}} & set(sys.modules)), file=sys.stderr)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True, cwd=PROJECT
+    )
+    expected = 0 if arguments == ["--help"] else 2
+    assert done.stderr.strip().splitlines()[-1] == f"{expected} []"
+    if expected == 0:
+        assert len(done.stdout.splitlines()) < 100
+        assert "densenet121" in done.stdout

@@ -1,0 +1,167 @@
+import json
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+from omegaconf import OmegaConf
+from safetensors.torch import save_file
+from sklearn.metrics import roc_auc_score
+
+from bench import runner
+from bench.data.tasks import ALL_TASKS, COMPETITION_TASKS
+from bench.errors import DataError, WeightsError
+from bench.models import build_model
+from bench.registry import architecture
+from bench.runner import run_cell, store_of
+
+CONTRACT_TAGS = (
+    "cell",
+    "arch",
+    "family",
+    "pretrained",
+    "truncate",
+    "seed",
+    "weights",
+    "sweep",
+    "data",
+    "data_fingerprint",
+    "git",
+)
+
+
+@pytest.fixture(autouse=True)
+def fresh_stores():
+    runner._store.cache_clear()
+
+
+def run(config):
+    state = run_cell(config, store_of(config))
+    return mlflow.MlflowClient(store_of(config).uri).get_run(state.run_id)
+
+
+def artifact(config, run, path):
+    return mlflow.artifacts.download_artifacts(
+        run_id=run.info.run_id, artifact_path=path, tracking_uri=store_of(config).uri
+    )
+
+
+def predictions(config, run, name="test"):
+    return pd.read_parquet(artifact(config, run, f"predictions/{name}.parquet"))
+
+
+def test_a_cell_leaves_what_the_contract_says(configure, phantom_root):
+    config = configure("sweep.name=mine")
+    done = run(config)
+    tags, params, metrics = done.data.tags, done.data.params, done.data.metrics
+    assert done.info.status == "FINISHED"
+    assert done.info.run_name == "resnet18-scratch-t0-s0"
+    assert {name: tags[name] for name in CONTRACT_TAGS if name not in ("cell", "data_fingerprint", "git")} == {
+        "arch": "resnet18", "family": "ResNet", "pretrained": "false", "truncate": "0", "seed": "0",
+        "weights": "none", "sweep": "mine", "data": "chexpert",
+    }  # fmt: skip
+    assert len(tags["cell"]) == len(tags["data_fingerprint"]) == 16
+    assert params["protocol.lr"] == "0.0003"
+    assert params["evaluation.tasks"] == ",".join(COMPETITION_TASKS)
+    assert metrics["parameters"] == 11_183_694  # PROTOCOL: 11.184 million with the 14-output head
+    assert metrics["train/images_per_second"] > 0
+    assert 0 < metrics["fit_seconds"] < 600
+    assert np.isfinite(metrics["train/loss"])
+
+    file = pd.read_csv(phantom_root / "valid.csv")
+    frame = predictions(config, done)
+    assert list(frame.columns) == ["path", "patient", "study", "view"] + [
+        f"{kind}/{task}" for kind in ("label", "score") for task in ALL_TASKS
+    ]
+    assert list(frame["path"]) == list(file["Path"].str.split("/", n=1).str[1])
+    np.testing.assert_array_equal(frame["label/edema"], file["Edema"])
+    assert frame["score/edema"].dtype == np.float64
+    assert frame["score/edema"].between(0, 1).all()
+
+    for name in ("valid", "test"):
+        studies = predictions(config, done, name).groupby("study").max(numeric_only=True)
+        expected = [roc_auc_score(*_known(studies, task)) for task in COMPETITION_TASKS]
+        assert [metrics[f"{name}/auroc/{task}"] for task in COMPETITION_TASKS] == pytest.approx(expected, abs=1e-12)
+        assert metrics[f"{name}/auroc"] == pytest.approx(np.mean(expected), abs=1e-12)
+
+    resolved = OmegaConf.load(artifact(config, done, "config.yaml"))
+    assert resolved.arch.name == "resnet18"
+    with open(artifact(config, done, "environment.json"), encoding="utf-8") as stream:
+        assert json.load(stream)["versions"]["timm"]
+
+
+def _known(studies, task):
+    known = studies[f"label/{task}"].notna()
+    return studies.loc[known, f"label/{task}"], studies.loc[known, f"score/{task}"]
+
+
+def test_done_is_done(configure, monkeypatch):
+    config = configure()
+    first = run(config)
+    monkeypatch.setattr(runner, "_train_and_predict", lambda *_: pytest.fail("a finished cell was trained again"))
+    assert run(configure("trainer=cpu", "trainer.workers=0")).info.run_id == first.info.run_id
+
+
+def test_equal_cells_predict_the_same_bits_and_seeds_differ(configure):
+    config = configure()
+    first = predictions(config, run(config))
+    other_place = configure("tracking.experiment=elsewhere", "trainer.workers=2")
+    pd.testing.assert_frame_equal(predictions(other_place, run(other_place)), first, check_exact=True)
+    other_seed = configure("seed=1")
+    assert not predictions(other_seed, run(other_seed))["score/edema"].equals(first["score/edema"])
+
+
+def test_the_prediction_is_the_mean_over_the_kept_checkpoints(configure, monkeypatch):
+    """Each kept state is applied by hand to the same images; the saved scores must be their mean."""
+    import torch
+
+    from bench.data.images import read_image
+
+    kept = []
+    average = runner.mean_predictions
+
+    def spy(trainer, module, paths, loader):
+        states = [torch.load(path, weights_only=True)["state_dict"] for path in paths]
+        kept.append((module, states))
+        return average(trainer, module, paths, loader)
+
+    monkeypatch.setattr(runner, "mean_predictions", spy)
+    config = configure("protocol.checkpoints.every_examples=32", "protocol.checkpoints.keep=3")
+    done = run(config)
+    frame = predictions(config, done)
+    module, states = kept[-1]
+    assert len(states) == 3
+    images = np.stack([read_image(runner.open_dataset(config.data).root / path, 32) for path in frame["path"][:8]])
+    left = round(0.5 * (images.shape[2] - 32))
+    batch = torch.from_numpy(images[:, None, :, left : left + 32].copy())
+    total = 0
+    for state in states:
+        module.load_state_dict(state)
+        with torch.no_grad():
+            total = total + torch.sigmoid(module.eval()(batch).double()).numpy()
+    np.testing.assert_allclose(frame[[f"score/{task}" for task in ALL_TASKS]][:8], total / 3, atol=1e-6)
+
+
+def test_without_weights_a_pretrained_cell_fails_and_nothing_replaces_them(configure, tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *_, **__: None)
+    config = configure("pretrained=true", f"weights.dir={tmp_path}")
+    with pytest.raises(WeightsError, match="no weights resnet18.tv_in1k"):
+        run_cell(config, store_of(config))
+    (left,) = mlflow.MlflowClient(store_of(config).uri).search_runs([store_of(config).experiment_id])
+    assert left.info.status == "FAILED"
+    assert left.data.tags["failure"].startswith("WeightsError: no weights resnet18.tv_in1k")
+    assert "test/auroc" not in left.data.metrics
+
+    network = build_model(architecture("resnet18"), outputs=3, weights=None, seed=9)
+    save_file(network.state_dict(), tmp_path / "resnet18.tv_in1k.safetensors", metadata={"generated": "true"})
+    done = run(config)
+    assert done.data.tags["weights"] == "resnet18.tv_in1k"
+    assert done.data.tags["weights_standin"] == "true"
+    assert len(done.data.tags["weights_sha256"]) == 64
+
+
+def test_a_batch_larger_than_the_split_is_refused(configure):
+    config = configure("protocol.batch_size=4096")
+    with pytest.raises(DataError, match="protocol.batch_size=4096 is larger than the training split"):
+        run_cell(config, store_of(config))

@@ -1,0 +1,54 @@
+"""What tests share: small generated data, and configurations that train in a second."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.config import compose_config
+from bench.data import phantom
+from bench.schema import Config
+
+SHARED = Path(__file__).resolve().parent.parent.parent / "shared"
+TINY = (
+    "protocol.epochs=1",
+    "protocol.image.resize=32",
+    "protocol.image.crop=32",
+    "trainer.workers=0",
+    "data.valid_fraction=0.3",
+)
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real X-rays and real weights that lies beside the project."""
+    if not (SHARED / "data" / "nih-chexpert-small").is_dir():
+        pytest.skip("no ../shared beside the project: the tests on real X-rays and real weights did not run")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def phantom_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A phantom of 90 + 60 patients; tests read it and never write to it."""
+    root = tmp_path_factory.mktemp("sets") / "CheXpert-phantom"
+    phantom.generate(root, phantom.PhantomSpec(seed=3, train_patients=90, test_patients=60))
+    return root
+
+
+@pytest.fixture
+def configure(phantom_root: Path, tmp_path: Path) -> Callable[..., Config]:
+    """Composes a configuration that trains in seconds and leaves everything in the test's own folder."""
+
+    def make(*overrides: str) -> Any:
+        own = (
+            "arch=resnet18",
+            "pretrained=false",
+            "data=chexpert",
+            f"data.root={phantom_root}",
+            f"tracking.uri=sqlite:///{tmp_path}/mlflow.db",
+            f"outputs={tmp_path}/outputs",
+        )
+        return compose_config([*own, *TINY, *overrides])
+
+    return make
