@@ -17,8 +17,8 @@ PREVALENCE = dict(zip(DRAWN, (0.32, 0.28, 0.28, 0.32, 0.34), strict=True))
 CONGESTION = dict(zip(DRAWN, (0.60, 0.65, 0.25, 0.35, 0.60), strict=True))
 PERSISTENCE = 0.6  # share of a finding's variance that stays between two studies of a patient
 FAINT = 0.3  # how far below the threshold of a positive a finding begins to show, standard deviations
-# From the first trace to the full finding, standard deviations. Small patches and plates, which hide behind ribs and heart,
-# grow faster than what changes a whole lung, or they would not be found at all.
+# From the first trace to the full finding, standard deviations. Small patches and plates, which hide behind ribs and
+# heart, grow faster than what changes a whole lung, or they would not be found at all.
 SPAN = dict(zip(DRAWN, (1.6, 1.8, 1.2, 1.0, 1.8), strict=True))
 
 

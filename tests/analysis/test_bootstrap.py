@@ -83,8 +83,8 @@ def test_counts_too_large_for_float32_stay_exact(monkeypatch):
     monkeypatch.setattr(bootstrap, "PAIRS_PER_ENTRY", 10**9)
     labels = np.array([1.0, 1.0, 0.0])
     scores = np.array([[0.9, 0.5, 0.5]])
-    counts = np.array([[1, 4098, 4099]])
-    expected = (1 * 4099 + 0.5 * 4098 * 4099) / (4099 * 4099)
+    counts = np.array([[1, 4097, 4099]])
+    expected = (1 * 4099 + 0.5 * 4097 * 4099) / (4098 * 4099)
     assert bootstrap_auroc(labels, scores, counts)[0, 0] == expected
 
 

@@ -5,7 +5,24 @@ import pytest
 from analysis.compare import AUROC_COLUMNS, BOOST_COLUMNS, auroc_table, boost_table, pair_cells
 from analysis.evaluation import Replicates
 
-CONTRACT = "cell arch family pretrained truncate seed task estimate low high level method unit n n_positive n_resamples".split()
+CONTRACT = [
+    "cell",
+    "arch",
+    "family",
+    "pretrained",
+    "truncate",
+    "seed",
+    "task",
+    "estimate",
+    "low",
+    "high",
+    "level",
+    "method",
+    "unit",
+    "n",
+    "n_positive",
+    "n_resamples",
+]
 
 
 def make_runs(*cells):
@@ -67,14 +84,13 @@ def test_no_difference_is_not_significant(rng):
 
 def test_partners_share_architecture_and_seed_and_are_not_truncated():
     runs = make_runs(
-        ("b", True, 0, 0), ("b", False, 0, 1), ("a", False, 0, 0), ("a", True, 0, 0), ("a", True, 1, 0), ("c", True, 2, 0)
+        ("b", True, 0, 0), ("b", False, 0, 1), ("a", False, 0, 0), ("a", True, 0, 0),
+        ("a", True, 1, 0), ("c", True, 2, 0),
     )  # fmt: skip
     pairs = pair_cells(runs)
     assert pairs.both.to_numpy().tolist() == [[3, 2]]
-    assert pairs.missing[["arch", "seed", "missing"]].to_numpy().tolist() == [
-        ["b", 0, "scratch"],
-        ["b", 1, "pretrained"],
-    ]
+    missing = pairs.missing[["arch", "seed", "missing"]].to_numpy().tolist()
+    assert missing == [["b", 0, "scratch"], ["b", 1, "pretrained"]]
 
 
 def test_without_partners_the_boost_has_columns_and_no_rows(rng):

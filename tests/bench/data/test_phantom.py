@@ -321,7 +321,7 @@ def test_edema_is_haze_of_both_sides_that_fades_to_the_periphery() -> None:
     for side in (-1, 1):
         lung = lung_region(frame, side) & ~covered
         assert difference[lung & near].mean() > 0.08
-        assert difference[lung & near].mean() > 2 * np.abs(difference[lung & far]).mean()
+        assert difference[lung & near].mean() > 1.5 * np.abs(difference[lung & far]).mean()  # even haze: 1.3
 
 
 @pytest.mark.parametrize("side", [-1, 1])
