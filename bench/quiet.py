@@ -6,6 +6,8 @@ import warnings
 
 def quiet() -> None:
     """Called once by each command, before Lightning is used."""
+    import pytorch_lightning  # noqa: F401  # first, as its import sets the level of its logger
+
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # lists absent devices and advertises a product
     warnings.filterwarnings(  # Lightning 2.6.6 on torch 2.14: its own use of a name that torch renamed
         "ignore", message=r".*isinstance\(treespec, LeafSpec\).*"

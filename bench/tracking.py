@@ -25,6 +25,11 @@ SQLITE = "sqlite:///"
 PARAMS_PER_CALL = 100
 """MLflow's own limit on one log_batch."""
 FAILURE_TAG = "failure"
+EXPERIMENT_TAGS = {
+    "mlflow.experimentKind": "custom_model_development",  # MLflow's UI opens runs and metrics, not pages about agents
+    "mlflow.note.content": "Transfer learning on chest X-rays: one run is one cell (architecture, weights, seed, protocol, "
+    "data). Tables with intervals: `python -m analysis.report`.",
+}
 
 
 @dataclass(frozen=True)
@@ -80,7 +85,7 @@ class Store:
         location = None
         if self.uri.startswith(SQLITE):  # beside the database, not in whichever folder the command was typed
             location = (Path(self.uri.removeprefix(SQLITE)).parent / "mlartifacts" / name).as_uri()
-        return str(self._client.create_experiment(name, artifact_location=location))
+        return str(self._client.create_experiment(name, artifact_location=location, tags=EXPERIMENT_TAGS))
 
     def find(self, cell_hash: str) -> RunState | None:
         """The run of a cell: the finished one where there is one, else the latest."""

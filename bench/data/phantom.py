@@ -37,8 +37,8 @@ class PhantomSpec:
         train_patients: patients in train.csv; each has 1.28 studies and 1.67 images on average, so about 800 images.
         test_patients: patients in valid.csv, our test set; 1.11 studies and 1.44 images each, as valid.csv has nearly
             one study a patient: about 200 studies and 260 images.
-        label_noise: share of train.csv's labels that are read as their opposite; reports mislead their readers, too, in
-            a few percent of their sentences.
+        label_noise: share of train.csv's labels that are read as their opposite; a labeller of reports errs, too, and a
+            method must cope with it.
         lateral_share: share of the studies with a lateral image besides the frontal one.
         clutter: factor on the cloudy overlap of small structures; 1 is usual, more makes every finding harder to see.
     """

@@ -74,6 +74,12 @@ def test_a_finished_run_is_found_before_a_later_failed_one(store):
     assert store.find("c1").run_id == record.run_id
 
 
+def test_the_experiment_opens_as_model_training_in_the_ui(store):
+    experiment = mlflow.MlflowClient(store.uri).get_experiment(store.experiment_id)
+    assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
+    assert "analysis.report" in experiment.tags["mlflow.note.content"]
+
+
 def test_a_relative_sqlite_file_lies_in_the_project_folder():
     assert resolve_uri("sqlite:///mlflow.db") == f"sqlite:///{PROJECT}/mlflow.db"
     assert resolve_uri("sqlite:////tmp/x.db") == "sqlite:////tmp/x.db"
