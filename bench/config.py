@@ -19,7 +19,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from bench.errors import ConfigError
 from bench.paths import CONF
-from bench.schema import SCHEMAS, leaves, problem
+from bench.registry import architecture, check_depth
+from bench.schema import SCHEMAS, Config, leaves, problem
 
 
 def register() -> None:
@@ -128,7 +129,7 @@ def to_config(composed: DictConfig, primary: str = "config") -> Any:
     """The schema's object for a composed configuration, its values checked against their ranges.
 
     Raises:
-        ConfigError: every value out of range, in one message.
+        ConfigError: every value out of range, in one message; a depth that the architecture does not have.
     """
     missing = sorted(OmegaConf.missing_keys(composed))
     if missing:
@@ -140,4 +141,7 @@ def to_config(composed: DictConfig, primary: str = "config") -> Any:
     ]
     if problems:
         raise ConfigError("; ".join(problems))
-    return OmegaConf.to_object(composed)
+    checked = OmegaConf.to_object(composed)
+    if isinstance(checked, Config):
+        check_depth(architecture(checked.arch.name), checked.truncate)
+    return checked

@@ -11,6 +11,7 @@ from torch import nn
 
 from bench.errors import WeightsError
 from bench.registry import Architecture
+from bench.truncation import truncate
 from bench.weights import Weights
 
 SHOWN = 5
@@ -44,7 +45,7 @@ def normalisation(row: Architecture, weights: Weights | None) -> Normalisation:
     return Normalisation(tuple(record.mean), tuple(record.std))
 
 
-def build_model(row: Architecture, *, outputs: int, weights: Weights | None, seed: int) -> nn.Module:
+def build_model(row: Architecture, *, outputs: int, weights: Weights | None, seed: int, depth: int = 0) -> nn.Module:
     """timm's network with a new linear head, its body from `weights` or from timm's random initialisation.
 
     Args:
@@ -52,19 +53,21 @@ def build_model(row: Architecture, *, outputs: int, weights: Weights | None, see
         outputs: width of the head.
         weights: the weight file of the body; None trains from scratch.
         seed: of the random initialisation; the global random state is left as it was.
+        depth: how many final stages to remove.
 
     Returns:
         A network from [batch, 3, height, width] float32 to [batch, outputs] logits, on the CPU.
 
     Raises:
         WeightsError: the file lacks a parameter of the body, has one that the network has not, or in another shape.
+        ConfigError: the architecture has no such depth.
     """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         network: nn.Module = timm.create_model(row.name, pretrained=False, num_classes=outputs)
-    if weights is not None:
-        load_body(network, weights.path, auxiliary=row.auxiliary)
-    return network
+        if weights is not None:  # the whole body, so that a file that does not fit is refused at any depth
+            load_body(network, weights.path, auxiliary=row.auxiliary)
+        return truncate(network, row, depth, outputs=outputs)
 
 
 def load_body(network: nn.Module, path: Path, *, auxiliary: tuple[str, ...] = ()) -> None:

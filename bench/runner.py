@@ -11,6 +11,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 from omegaconf import OmegaConf
+from torch import nn
 
 from bench.cell import Cell, make_cell
 from bench.checkpoints import evaluation_interval, keep_best, mean_predictions
@@ -27,6 +28,7 @@ from bench.registry import architecture
 from bench.schema import Config, TrackingConfig
 from bench.scores import prediction_frame, score_metrics
 from bench.tracking import Record, RunState, Store
+from bench.truncation import feature_map
 from bench.weights import Weights, locate
 
 logger = logging.getLogger(__name__)
@@ -161,8 +163,10 @@ def _train_and_predict(record: Record, config: Config, found: Found) -> None:
     """Fits the network, predicts with the kept checkpoints, and logs what the contract names."""
     pl.seed_everything(config.seed, workers=True, verbose=False)
     data, protocol = found.data, config.protocol
-    network = build_model(found.cell.row, outputs=len(data.tasks), weights=found.weights, seed=config.seed)
-    record.metrics({"parameters": count_parameters(network)}, step=0)
+    network = build_model(
+        found.cell.row, outputs=len(data.tasks), weights=found.weights, seed=config.seed, depth=config.truncate
+    )
+    record.metrics(_size(network, protocol.image.crop), step=0)
     module = Classifier(
         network,
         normalisation(found.cell.row, found.weights),
@@ -189,6 +193,18 @@ def _train_and_predict(record: Record, config: Config, found: Found) -> None:
         record.artifact(f"predictions/{name}.parquet", partial(frame.to_parquet, index=False))
         record.metrics(score_metrics(frame, name, config.evaluation), step=trainer.global_step)
     shutil.rmtree(folder)
+
+
+def _size(network: nn.Module, side: int) -> dict[str, float]:
+    """The network as trained: parameters with its head, and its last map at the input size."""
+    last = feature_map(network, side)
+    return {
+        "parameters": count_parameters(network),
+        "last_map/channels": last.channels,
+        "last_map/height": last.height,
+        "last_map/width": last.width,
+        "last_map/stride": last.stride,
+    }
 
 
 def _trainer(config: Config, record: Record, callbacks: list[pl.Callback], *, batches: int) -> pl.Trainer:

@@ -129,7 +129,7 @@ class Config:
 
     arch: ArchConfig = field(default_factory=ArchConfig)
     pretrained: bool = MISSING
-    truncate: int = _at_least(0, below=1)
+    truncate: int = _at_least(0)
     seed: int = _at_least(0)
     weights: WeightsConfig = field(default_factory=WeightsConfig)
     data: DataConfig = field(default_factory=DataConfig)
@@ -164,7 +164,16 @@ class PretrainConfig:
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
 
 
-SCHEMAS: dict[str, type] = {"config": Config, "pretrain": PretrainConfig}
+@dataclass
+class ArchitecturesConfig:
+    """Everything that `python -m bench.architectures` reads."""
+
+    outputs: int = _at_least(1)
+    csv: bool = MISSING
+
+
+SCHEMAS: dict[str, type] = {"config": Config, "pretrain": PretrainConfig, "architectures": ArchitecturesConfig}
+"""By the name of the primary configuration in conf/."""
 
 
 def leaves(schema: type, prefix: str = "") -> Iterator[tuple[str, "dataclasses.Field[Any]"]]:

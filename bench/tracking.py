@@ -27,8 +27,8 @@ PARAMS_PER_CALL = 100
 FAILURE_TAG = "failure"
 EXPERIMENT_TAGS = {
     "mlflow.experimentKind": "custom_model_development",  # MLflow's UI opens runs and metrics, not pages about agents
-    "mlflow.note.content": "Transfer learning on chest X-rays: one run is one cell (architecture, weights, seed, protocol, "
-    "data). Tables with intervals: `python -m analysis.report`.",
+    "mlflow.note.content": "Transfer learning on chest X-rays: one run is one cell (architecture, weights, truncation, "
+    "seed, protocol, data). Tables with intervals: `python -m analysis.report`.",
 }
 
 

@@ -1,0 +1,72 @@
+"""`python -m bench.architectures [outputs=14] [csv=true]`: every architecture at every depth, counted as built."""
+
+import csv
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from bench.config import compose_config
+from bench.errors import ConfigError
+from bench.registry import ARCHITECTURES
+
+COLUMNS = ("arch", "truncate", "last_module", "parameters", "channels", "stride", "weights", "imagenet_top1")
+"""imagenet_top1 is timm's figure for the pinned weights, 0 to 1; it belongs to the whole network only."""
+
+WIDTH = 130
+"""Characters that the table needs, also where the output is no terminal."""
+
+
+def rows(outputs: int) -> Iterator[dict[str, Any]]:
+    """One row an architecture and depth, from shapes alone: no weights are made or loaded.
+
+    Args:
+        outputs: width of the head, counted in `parameters`.
+    """
+    import torch
+
+    from analysis.reference import top1
+    from bench.models import build_model, count_parameters
+    from bench.truncation import PROBE, feature_map
+
+    for row in ARCHITECTURES.values():
+        weights = f"{row.name}.{row.tag}"
+        for depth in range(len(row.cuts) + 1):
+            with torch.device("meta"):
+                network = build_model(row, outputs=outputs, weights=None, seed=0, depth=depth)
+            last = feature_map(network, PROBE)
+            yield {
+                "arch": row.name,
+                "truncate": depth,
+                "last_module": row.cuts[depth - 1] if depth else "",
+                "parameters": count_parameters(network),
+                "channels": last.channels,
+                "stride": last.stride,
+                "weights": weights,
+                "imagenet_top1": "" if depth else top1(weights),
+            }
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Prints the table; 2 where the command line is wrong."""
+    try:
+        settings = compose_config(list(sys.argv[1:] if arguments is None else arguments), "architectures")
+    except ConfigError as error:
+        print(f"bench.architectures: {error}", file=sys.stderr)  # noqa: T201  # plain, for logs and pipes
+        return 2
+    if settings.csv:
+        writer = csv.DictWriter(sys.stdout, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows(settings.outputs))
+        return 0
+    table = Table(*COLUMNS)
+    for row in rows(settings.outputs):
+        table.add_row(*(f"{value:,}" if isinstance(value, int) else str(value) for value in row.values()))
+    Console(width=max(WIDTH, Console().width)).print(table)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
