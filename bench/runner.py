@@ -49,13 +49,17 @@ class Found:
     problem: WeightsError | None
 
 
-def identify(config: Config) -> Found:
+def identify(config: Config, data: DataSet | None = None) -> Found:
     """The cell of a configuration, with its data set and weights.
+
+    Args:
+        config: the cell's.
+        data: what `open_dataset(config.data)` gave, where the caller has it already.
 
     Raises:
         DataError: the data set is not what it should be.
     """
-    row, data = architecture(config.arch.name), open_dataset(config.data)
+    row, data = architecture(config.arch.name), data or open_dataset(config.data)
     weights, problem = None, None
     if config.pretrained:
         try:
