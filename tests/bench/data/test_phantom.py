@@ -10,13 +10,13 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from bench.data import phantom
 from bench.data.generated import stream
-from bench.data.phantom_drawing import Frame, Pose, draw_pose, expose, make_frame
-from bench.data.phantom_frontal import HEART_GROWTH, aeration, frontal, heart_mask, make_lung, mediastinum_mask
-from bench.data.phantom_labels import OBSERVATIONS, draw_truth, labeller_labels
-from bench.data.phantom_lateral import lateral
-from bench.data.phantom_patient import (
+from bench.data.phantom import dataset as phantom
+from bench.data.phantom.drawing import Frame, Pose, draw_pose, expose, make_frame
+from bench.data.phantom.frontal import HEART_GROWTH, aeration, frontal, heart_mask, make_lung, mediastinum_mask
+from bench.data.phantom.labels import draw_truth, labeller_labels
+from bench.data.phantom.lateral import lateral
+from bench.data.phantom.patient import (
     DRAWN,
     PREVALENCE,
     Anatomy,
@@ -27,6 +27,7 @@ from bench.data.phantom_patient import (
     draw_study,
     place_findings,
 )
+from bench.data.tasks import OBSERVATIONS
 
 SPEC = phantom.PhantomSpec(seed=3, train_patients=30, test_patients=40)
 TASKS = ["Cardiomegaly", "Edema", "Consolidation", "Atelectasis", "Pleural Effusion"]

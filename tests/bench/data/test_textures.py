@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench.data import textures
 from bench.data.generated import stream
-from bench.data.textures_drawing import SHAPES, TEXTURES, grid, power_law
+from bench.data.textures import dataset as textures
+from bench.data.textures.drawing import SHAPES, TEXTURES, grid, power_law
 
 SPEC = textures.TexturesSpec(seed=2, classes=12, train_images=3, valid_images=2, size=48)
 

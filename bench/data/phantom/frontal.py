@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.data.phantom_drawing import (
+from bench.data.phantom.drawing import (
     Field,
     Frame,
     Line,
@@ -19,7 +19,7 @@ from bench.data.phantom_drawing import (
     soft,
     strokes,
 )
-from bench.data.phantom_patient import Anatomy, Findings
+from bench.data.phantom.patient import Anatomy, Findings
 
 SIDES = (-1, 1)  # the right lung, which is on the left of the picture, then the left lung
 TISSUE = 0.62  # brightness of the body without air and bones

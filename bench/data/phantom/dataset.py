@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bench.data.generated import stream, whole_folder, write_card
-from bench.data.phantom_drawing import draw_pose, expose, make_frame
-from bench.data.phantom_frontal import frontal
-from bench.data.phantom_labels import OBSERVATIONS, draw_truth, labeller_labels, radiologist_labels
-from bench.data.phantom_lateral import lateral
-from bench.data.phantom_patient import Anatomy, Findings, draw_anatomy, draw_course, draw_study, place_findings
+from bench.data.phantom.drawing import draw_pose, expose, make_frame
+from bench.data.phantom.frontal import frontal
+from bench.data.phantom.labels import draw_truth, labeller_labels, radiologist_labels
+from bench.data.phantom.lateral import lateral
+from bench.data.phantom.patient import Anatomy, Findings, draw_anatomy, draw_course, draw_study, place_findings
+from bench.data.tasks import OBSERVATIONS
 
 VERSION = 1  # raise it whenever the same spec gives other bytes
 COLUMNS = ("Path", "Sex", "Age", "Frontal/Lateral", "AP/PA", *OBSERVATIONS)

@@ -1,6 +1,6 @@
 """Who the phantom's patients are: their anatomy, and what is found in their chests.
 
-Lengths are in half image heights (see `phantom_drawing`). Right and left are the patient's: the right lung is on the
+Lengths are in half image heights (see `drawing`). Right and left are the patient's: the right lung is on the
 left of a frontal picture.
 """
 

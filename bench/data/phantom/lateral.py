@@ -6,9 +6,9 @@ fainter here than on the frontal image; the fluid of an effusion gathers behind,
 
 import numpy as np
 
-from bench.data.phantom_drawing import Field, Frame, Line, branches, ellipse, glow, smooth_field, soft, strokes
-from bench.data.phantom_frontal import AIR, HEART_GROWTH, SIDES, TISSUE
-from bench.data.phantom_patient import Anatomy, Findings
+from bench.data.phantom.drawing import Field, Frame, Line, branches, ellipse, glow, smooth_field, soft, strokes
+from bench.data.phantom.frontal import AIR, HEART_GROWTH, SIDES, TISSUE
+from bench.data.phantom.patient import Anatomy, Findings
 
 HILUM = (0.06, -0.06)  # (x, y) where the vessels of both lungs meet
 DEPTH = 0.72  # of a lung from the breastbone to the spine, of its width in the frontal picture

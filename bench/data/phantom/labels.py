@@ -4,25 +4,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from bench.data.phantom_patient import DRAWN
+from bench.data.phantom.patient import DRAWN
+from bench.data.tasks import OBSERVATIONS
 
-# Source: CheXpert's CSV files, in their order.
-OBSERVATIONS = (
-    "No Finding",
-    "Enlarged Cardiomediastinum",
-    "Cardiomegaly",
-    "Lung Opacity",
-    "Lung Lesion",
-    "Edema",
-    "Consolidation",
-    "Pneumonia",
-    "Atelectasis",
-    "Pneumothorax",
-    "Pleural Effusion",
-    "Pleural Other",
-    "Fracture",
-    "Support Devices",
-)
 OPACITIES = ("Edema", "Consolidation", "Atelectasis")  # each of them is a lung opacity
 # Share of the studies with a finding that is rare and not drawn.
 RARE = {"Lung Lesion": 0.04, "Pneumothorax": 0.06, "Pleural Other": 0.02, "Fracture": 0.04}

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bench.data.generated import stream, whole_folder, write_card
-from bench.data.textures_drawing import SHAPES, TEXTURES, Field, blurred, grid, power_law, standard, turn
+from bench.data.textures.drawing import SHAPES, TEXTURES, Field, blurred, grid, power_law, standard, turn
 
 VERSION = 1  # raise it whenever the same spec gives other bytes
 SPLITS = {"train": 0, "valid": 1}  # the split's number in its images' streams of random numbers
