@@ -41,7 +41,7 @@ def select_cells(runs: pd.DataFrame, filters: dict[str, str], experiment: str) -
         states = ", ".join(f"{count} {status}" for status, count in runs["status"].value_counts().items())
         raise AnalysisError(f"experiment {experiment} has no finished cell ({states or 'no runs at all'})")
     for column, wanted in filters.items():
-        left = cells[[_matches(column, str(value), wanted) for value in cells[column]]]
+        left = cells[[matches(column, str(value), wanted) for value in cells[column]]]
         if left.empty:
             there = ", ".join(sorted({str(value) for value in cells[column]}))
             raise AnalysisError(f"no finished cell of experiment {experiment} has {column}={wanted}; there is {there}")
@@ -81,7 +81,8 @@ def _reason(run: dict[Any, Any], finished: set[str]) -> str:
     return "; ".join(part for part in (*failure, note) if part)
 
 
-def _matches(column: str, value: str, wanted: str) -> bool:
+def matches(column: str, value: str, wanted: str) -> bool:
+    """Whether a run's value is the wanted one; of its sweeps, one of them is enough."""
     return wanted in value.split(",") if column == "sweep" else value == wanted
 
 

@@ -1,6 +1,7 @@
 """Every model on the same rows, and every model in the same resamples."""
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from analysis.auroc import Floats, auroc, labelled
-from analysis.bootstrap import bootstrap_auroc, draw_counts
+from analysis.bootstrap import Counts, bootstrap_auroc, draw_counts
 from analysis.errors import AnalysisError
 
 MEAN = "mean"
@@ -34,6 +35,37 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
+class Source:
+    """What replicates were made from: enough to draw the same resamples again, in no memory.
+
+    Attributes:
+        evaluation: the data.
+        codes: [n] the unit of each row, from 0.
+        n_units: how many units there are.
+        n_resamples: resamples.
+        rng: as it was before the first draw; copied before each use.
+        stratified: whether each task draws units with a positive and units without apart.
+    """
+
+    evaluation: Evaluation
+    codes: npt.NDArray[np.int64]
+    n_units: int
+    n_resamples: int
+    rng: np.random.Generator
+    stratified: bool
+
+    def counts(self) -> list[Counts]:
+        """How often each unit occurs in each resample, [b, u] for each task: one array for all, or strata of its own.
+
+        Tasks share their draws either way (see `draw_counts`), and all models share everything.
+        """
+        labels = self.evaluation.labels
+        strata = [unit_strata(row, self.codes, self.n_units) for row in labels] if self.stratified else [None]
+        drawn = [draw_counts(self.n_units, self.n_resamples, rng=deepcopy(self.rng), strata=s) for s in strata]
+        return drawn if self.stratified else drawn * len(labels)
+
+
+@dataclass(frozen=True)
 class Replicates:
     """AUROC of m models on t tasks and on their mean, the last one, in b joint resamples.
 
@@ -45,6 +77,8 @@ class Replicates:
         n_positive: [t + 1] positive rows; NaN for the mean, whose tasks have different positives.
         unit: what was resampled.
         n_units: how many of them there are.
+        stratified: whether positives and negatives of each task were drawn apart.
+        source: what BCa and studentised intervals are made from; None where the replicates were put together later.
     """
 
     tasks: tuple[str, ...]
@@ -54,6 +88,8 @@ class Replicates:
     n_positive: Floats
     unit: str
     n_units: int
+    stratified: bool = False
+    source: Source | None = None
 
 
 def align(frames: Mapping[str, pd.DataFrame], tasks: Sequence[str]) -> Evaluation:
@@ -96,28 +132,63 @@ def unit_codes(keys: pd.DataFrame, unit: str) -> tuple[npt.NDArray[np.int64], in
     return codes, int(codes.max()) + 1
 
 
-def resample(evaluation: Evaluation, *, unit: str, n_resamples: int, rng: np.random.Generator) -> Replicates:
+def unit_strata(labels: Floats, codes: npt.NDArray[np.int64], n_units: int) -> npt.NDArray[np.int64]:
+    """One task's stratum of each unit: 2 with a positive row, 1 with negative rows only, 0 without a label.
+
+    >>> unit_strata(np.array([0.0, 1.0, 0.0, np.nan]), np.array([0, 0, 1, 2]), 3).tolist()
+    [2, 1, 0]
+    """
+    strata = np.zeros(n_units, dtype=np.int64)
+    strata[codes[labels == 0]] = 1
+    strata[codes[labels == 1]] = 2
+    return strata
+
+
+def resample(
+    evaluation: Evaluation, *, unit: str, n_resamples: int, rng: np.random.Generator, stratified: bool = False
+) -> Replicates:
     """AUROC on the data and in resamples of whole units, the same resamples for every model and task.
+
+    Args:
+        evaluation: m models on t tasks.
+        unit: study, patient or image; all rows of a unit are drawn together.
+        n_resamples: resamples.
+        rng: consumed.
+        stratified: for each task, draw the units with a positive, with negatives only and without a label apart, each
+            to its own number. Tasks still share their draws but for the few that this takes, so the mean over tasks
+            keeps their correlation nearly, not exactly.
 
     Raises:
         AnalysisError: the rows hold no such unit.
         ValueError: labels or scores that have no AUROC.
     """
     codes, n_units = unit_codes(evaluation.keys, unit)
-    counts = draw_counts(n_units, n_resamples, rng=rng)[:, codes]
-    labels, scores = evaluation.labels, evaluation.scores
-    values = np.stack([bootstrap_auroc(labels[t], scores[:, t], counts) for t in range(len(labels))], axis=1)
-    estimates = np.array([[auroc(labels[t], model[t]) for t in range(len(labels))] for model in scores])
-    known = labelled(labels)
+    # strata take several passes over the same draws, so they get a generator of their own
+    before = rng.spawn(1)[0] if stratified else deepcopy(rng)
+    source = Source(evaluation, codes, n_units, n_resamples, before, stratified)
+    labels, scores, known = evaluation.labels, evaluation.scores, labelled(evaluation.labels)
+    if stratified:
+        by_row = [counts[:, codes] for counts in source.counts()]
+    else:
+        by_row = [draw_counts(n_units, n_resamples, rng=rng)[:, codes]] * len(labels)
+    values = np.stack([bootstrap_auroc(y, scores[:, t], by_row[t]) for t, y in enumerate(labels)], axis=1)
+    estimates = np.array([[auroc(y, model[t]) for t, y in enumerate(labels)] for model in scores])
     return Replicates(
         tasks=(*evaluation.tasks, MEAN),
-        estimates=np.concatenate([estimates, estimates.mean(axis=1, keepdims=True)], axis=1),
-        resampled=np.concatenate([values, values.mean(axis=1, keepdims=True)], axis=1),
+        estimates=with_mean(estimates),
+        resampled=with_mean(values),
         n=np.append(known.sum(axis=1), known.any(axis=0).sum()),
         n_positive=np.append((labels == 1).sum(axis=1), np.nan),
         unit=unit,
         n_units=n_units,
+        stratified=stratified,
+        source=source,
     )
+
+
+def with_mean(values: Floats) -> Floats:
+    """Appends the mean over tasks, the second axis; NaN wherever one of them is."""
+    return np.concatenate([values, values.mean(axis=1, keepdims=True)], axis=1)
 
 
 def _stack(frame: pd.DataFrame, kind: str, tasks: Sequence[str]) -> Floats:

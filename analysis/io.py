@@ -28,6 +28,8 @@ PREDICTIONS = "predictions/test.parquet"
 PAGE = 1000
 """Runs of one answer of the store."""
 FINISHED = "FINISHED"
+NUMBER = r"(?i)[-+]?(\d+\.?\d*(e[-+]?\d+)?|nan|inf)"
+"""A float as Python writes it."""
 COMPETITION = "atelectasis,cardiomegaly,consolidation,edema,pleural_effusion"
 """The five tasks of the paper (PROTOCOL, "Known"), for runs that do not say which they score."""
 
@@ -38,8 +40,8 @@ class Column:
 
     Attributes:
         name: of the column.
-        sources: `tag:<key>` or `param:<key>`; the first that a run has counts.
-        kind: what the text is read as: str, int or bool.
+        sources: `tag:<key>`, `param:<key>` or `metric:<key>` (its last value); the first that a run has counts.
+        kind: what the text is read as: str, int, float or bool.
         default: where a run has none of them; None means that a finished cell must have it.
     """
 
@@ -67,6 +69,10 @@ COLUMNS = (
     Column("evaluation.level", ("param:evaluation.level",), default="study"),
     Column("evaluation.views", ("param:evaluation.views",), default="max"),
     Column("git", ("tag:git",), default=""),
+    Column("parameters", ("metric:parameters",), float, "nan"),
+    Column("macs", ("metric:macs",), float, "nan"),
+    Column("latency_ms", ("metric:latency_ms",), float, "nan"),
+    Column("fit_seconds", ("metric:fit_seconds",), float, "nan"),
 )
 """What is read of every finished cell; beside it run_id, name, status, cell, failure, artifacts, protocol_settings."""
 
@@ -79,7 +85,8 @@ def load_runs(uri: str, experiment: str) -> pd.DataFrame:
         experiment: its name.
 
     Returns:
-        run_id, name, status, cell, failure, artifacts (URI); of finished cells also protocol_settings and COLUMNS.
+        run_id, name, status, cell, failure, artifacts (URI), protocol_settings and COLUMNS; of a run that is no
+        finished cell, what it does not say (or not legibly) is None.
 
     Raises:
         AnalysisError: the store cannot be reached, has no such experiment, or a finished cell lacks a tag.
@@ -175,18 +182,25 @@ def _row(run: "Run") -> dict[str, Any]:
         "failure": tags.get("failure", ""),
         "artifacts": run.info.artifact_uri,
     }
-    if row["status"] != FINISHED or not row["cell"]:
-        return row
-    kept = {"tag": tags, "param": params}
-    row |= {column.name: _value(column, kept, str(row["name"])) for column in COLUMNS}
+    counts = row["status"] == FINISHED and bool(row["cell"])
+    kept = {"tag": tags, "param": params, "metric": {key: str(value) for key, value in run.data.metrics.items()}}
+    for column in COLUMNS:
+        try:
+            row[column.name] = _value(column, kept, str(row["name"]), defaults=counts)
+        except AnalysisError:
+            if counts:
+                raise
+            row[column.name] = None  # no number rests on this run; what it says only tells which cell it was to be
     protocol = {key: value for key, value in params.items() if key.startswith("protocol.") and key != "protocol.name"}
-    row["protocol_settings"] = hashlib.sha256(json.dumps(protocol, sort_keys=True).encode()).hexdigest()[:8]
+    row["protocol_settings"] = None  # where a run stopped before it wrote any
+    if counts or protocol:
+        row["protocol_settings"] = hashlib.sha256(json.dumps(protocol, sort_keys=True).encode()).hexdigest()[:8]
     return row
 
 
-def _value(column: Column, kept: dict[str, dict[str, str]], name: str) -> str | int | bool:
+def _value(column: Column, kept: dict[str, dict[str, str]], name: str, *, defaults: bool) -> str | int | float | bool:
     found = (kept[kind].get(key) for kind, _, key in (source.partition(":") for source in column.sources))
-    text = next((value for value in found if value is not None), column.default)
+    text = next((value for value in found if value is not None), column.default if defaults else None)
     if text is None:
         raise AnalysisError(f"run {name} has no {column.sources[0].replace(':', ' ')}")
     if column.kind is str:
@@ -195,7 +209,9 @@ def _value(column: Column, kept: dict[str, dict[str, str]], name: str) -> str | 
         return text == "true"
     if column.kind is int and re.fullmatch(r"-?\d+", text):
         return int(text)
-    wanted = "true or false" if column.kind is bool else "a whole number"
+    if column.kind is float and re.fullmatch(NUMBER, text):
+        return float(text)
+    wanted = {"bool": "true or false", "float": "a number"}.get(column.kind.__name__, "a whole number")
     raise AnalysisError(f"run {name} has {column.sources[0].replace(':', ' ')}={text}, which is not {wanted}")
 
 

@@ -1,53 +1,24 @@
-"""python -m analysis.report [key=value ...]: every table and figure from what MLflow holds."""
+"""python -m analysis.report [key=value ...]: every table, figure and verdict from what MLflow holds."""
 
 import json
 import os
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jinja2
-import numpy as np
-import pandas as pd
 
-from analysis.cells import left_out, select_cells
-from analysis.compare import auroc_table, boost_table, pair_cells
 from analysis.errors import AnalysisError, SettingsError
-from analysis.evaluation import align, resample
-from analysis.figures import auroc as auroc_figure
 from analysis.figures import style
-from analysis.io import load_predictions, load_runs
 from analysis.provenance import provenance
+from analysis.results import Results, evaluate
+from analysis.sections import Section, notes, sections
 from analysis.settings import DEFAULTS, Settings, read_settings
 from analysis.store import mask
-from analysis.tables import auroc_display, boost_display, count, plain, write_table
-from analysis.views import aggregate_views
-
-DEMONSTRATION = "A demonstration, not a reproduction:"
-
-
-@dataclass(frozen=True)
-class Results:
-    """Everything that the report shows.
-
-    Attributes:
-        cells: the finished cells, in order.
-        left_out: the other runs of the experiment.
-        missing: cells without a partner.
-        auroc: long table.
-        boost: long table.
-        warning: empty, or why this is a demonstration.
-    """
-
-    cells: pd.DataFrame
-    left_out: pd.DataFrame
-    missing: pd.DataFrame
-    auroc: pd.DataFrame
-    boost: pd.DataFrame
-    warning: str
+from analysis.tables import auroc_display, count, plain, write_table
+from analysis.verdicts import verdicts_dict
 
 
 def main(words: Sequence[str]) -> int:
@@ -67,73 +38,6 @@ def main(words: Sequence[str]) -> int:
         return 1
     sys.stdout.write(summary(results, index))
     return 0
-
-
-def evaluate(settings: Settings) -> Results:
-    """Reads the runs and computes every number.
-
-    Raises:
-        AnalysisError: the runs do not allow a report; the message says why and what to do.
-    """
-    runs = load_runs(settings.tracking.uri, settings.experiment)
-    cells = select_cells(runs, settings.filters(), settings.experiment)
-    frames = load_predictions(settings.tracking.uri, cells)
-    rule = cells.iloc[0]
-    units = {}
-    for run_id, name in zip(cells["run_id"], cells["name"], strict=True):
-        try:
-            units[f"{name} ({run_id})"] = aggregate_views(
-                frames[run_id], rule["evaluation.level"], rule["evaluation.views"]
-            )
-        except AnalysisError as error:
-            raise AnalysisError(f"run {name} ({run_id}): {error}") from error
-    evaluation = align(units, rule["evaluation.tasks"].split(","))
-    try:
-        replicates = resample(
-            evaluation, unit=settings.unit, n_resamples=settings.resamples, rng=np.random.default_rng(settings.seed)
-        )
-    except ValueError as error:
-        raise AnalysisError(f"the predictions of experiment {settings.experiment}: {error}") from error
-    return Results(
-        cells=cells,
-        left_out=left_out(runs),
-        missing=pair_cells(cells).missing,
-        auroc=auroc_table(cells, replicates, level=settings.level),
-        boost=boost_table(cells, replicates, level=settings.level),
-        warning=warning(cells),
-    )
-
-
-def warning(cells: pd.DataFrame) -> str:
-    """Why the numbers are a demonstration; empty where nothing in them is made up."""
-    parts = []
-    standins, generated = int(cells["weights_standin"].sum()), int(cells["data_generated"].sum())
-    if standins:
-        parts.append(f"the pretrained weights of {count(standins, 'cell')} are stand-ins made offline, not ImageNet's")
-    if generated:
-        parts.append(f"the images of {count(generated, 'cell')} are generated phantoms, not patients")
-    return f"{DEMONSTRATION} {'; '.join(parts)}." if parts else ""
-
-
-def notes(settings: Settings, results: Results) -> list[str]:
-    """What a table needs beside it wherever it is taken."""
-    mean, n_units = results.auroc.iloc[-1], results.auroc["n_units"].iloc[0]
-    rule = results.cells.iloc[0]
-    level = f"{100 * settings.level:.4g} %"
-    lines = [
-        f"AUROC by {rule['evaluation.level']}"
-        + (f", {rule['evaluation.views']} over its views. " if rule["evaluation.level"] == "study" else ". ")
-        + f"Low and High: {level} {mean['method']} interval of the mean over tasks, {settings.resamples} resamples of "
-        f"{count(n_units, settings.unit)}, the same for every cell.",
-        "The intervals are about which patients were tested; they hold no variation between training seeds.",
-    ]
-    short = results.auroc[results.auroc["n_defined"] < results.auroc["n_resamples"]]
-    if len(short):
-        lines.append(
-            f"{len(short)} of the {len(results.auroc)} intervals rest on fewer resamples, as the others lack a class: "
-            f"{short['n_defined'].min()} at the least (n_defined in auroc.csv)."
-        )
-    return [results.warning, *lines] if results.warning else lines
 
 
 def write(settings: Settings, words: Sequence[str], results: Results) -> Path:
@@ -165,7 +69,7 @@ def write(settings: Settings, words: Sequence[str], results: Results) -> Path:
 
 def summary(results: Results, index: Path) -> str:
     """What the terminal shows at the end."""
-    shown = auroc_display(results.auroc)
+    shown = auroc_display(results.tables["auroc"])
     lines = [results.warning] if results.warning else []
     lines += [plain(shown[["Architecture", "Pretrained", "Truncated", "Seed", "Mean", "Low", "High"]])]
     if len(results.left_out):
@@ -176,28 +80,24 @@ def summary(results: Results, index: Path) -> str:
 def _make(folder: Path, settings: Settings, words: Sequence[str], results: Results) -> None:
     (folder / "tables").mkdir()
     (folder / "figures").mkdir()
-    about = notes(settings, results)
-    displays = {"auroc": auroc_display(results.auroc), "boost": boost_display(results.boost)}
-    boost_notes = ["Pretrained minus scratch, in the same resamples; p-values are two-sided and not corrected.", *about]
-    write_table(results.auroc, displays["auroc"], folder / "tables", "auroc", about)
-    write_table(results.boost, displays["boost"], folder / "tables", "boost", boost_notes)
-    points = auroc_figure.table(results.auroc)
-    figure = auroc_figure.figure(results.auroc, points, [results.warning] if results.warning else [])
-    style.save(figure, points, folder / "figures", "auroc")
+    made = sections(settings, results)
+    for section in made:
+        for table in section.tables:
+            write_table(table.raw, table.display, folder / "tables", table.name, table.notes)
+        for picture in section.pictures:
+            style.save(picture.figure, picture.points, folder / "figures", picture.name)
+    verdicts = verdicts_dict(results.tables["verdicts"], results.barriers)
+    _json(folder / "verdicts.json", verdicts)
     origin = provenance(settings, words, results.cells)
-    (folder / "provenance.json").write_text(json.dumps(origin, indent=2) + "\n", encoding="utf-8")
-    page = _page(settings, results, displays, about, origin, style.data_uri(figure))
-    (folder / "index.html").write_text(page, encoding="utf-8")
+    _json(folder / "provenance.json", origin)
+    (folder / "index.html").write_text(_page(settings, results, made, origin), encoding="utf-8")
 
 
-def _page(
-    settings: Settings,
-    results: Results,
-    displays: dict[str, pd.DataFrame],
-    about: list[str],
-    origin: dict[str, Any],
-    image: str,
-) -> str:
+def _json(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _page(settings: Settings, results: Results, made: Sequence[Section], origin: dict[str, Any]) -> str:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -205,19 +105,21 @@ def _page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    states = results.left_out["status"].value_counts()
+    common = notes(settings, results)  # said once, where every table is on one page
     return environment.get_template("report.html").render(
         settings=settings,
         rule=results.cells.iloc[0].to_dict(),
         n_cells=len(results.cells),
-        states=states.to_dict(),
+        states=results.left_out["status"].value_counts().to_dict(),
         left_out=results.left_out.to_dict("records"),
-        missing=results.missing.to_dict("records"),
-        displays=displays,
+        missing=results.partners.to_dict("records"),
+        sections=made,
+        common=[note for note in common if note != results.warning],
+        shared=set(common),
         warning=results.warning,
-        notes=about[1:] if results.warning else about,
+        incomplete=results.incomplete,
         provenance=origin,
-        image=image,
+        data_uri=style.data_uri,
     )
 
 

@@ -13,11 +13,17 @@ from analysis.errors import SettingsError
 PROJECT = Path(__file__).resolve().parent.parent
 DEFAULTS = PROJECT / "conf" / "report.yaml"
 UNIT_WORDS = ("study", "patient", "image")
+INTERVAL_WORDS = ("percentile", "bca", "studentised")
 _RULES = {
     "resamples": "a whole number of at least 1",
     "level": "a number between 0 and 1, both excluded",
     "unit": f"one of {', '.join(UNIT_WORDS)}",
     "seed": "a whole number of at least 0",
+    "interval": f"one of {', '.join(INTERVAL_WORDS)}",
+    "stratified": "true or false",
+    "permutations": "a whole number of at least 1",
+    "margin": "a number above 0 and below 1",
+    "allow_missing": "true or false",
     "evaluation.level": "study or image",
     "evaluation.views": "max or mean",
 }
@@ -58,6 +64,11 @@ class Settings:
     protocol_settings: str | None = None
     sweep: str | None = None
     evaluation: EvaluationFilter = field(default_factory=EvaluationFilter)
+    interval: str = "percentile"
+    stratified: bool = False
+    permutations: int = 10_000
+    margin: float = 0.01
+    allow_missing: bool = False
 
     def filters(self) -> dict[str, str]:
         """The filters that are set, by the column of the runs that they select on."""
@@ -115,6 +126,9 @@ def _check_values(settings: Settings) -> None:
         "level": 0 < settings.level < 1,
         "unit": settings.unit in UNIT_WORDS,
         "seed": settings.seed >= 0,
+        "interval": settings.interval in INTERVAL_WORDS,
+        "permutations": settings.permutations >= 1,
+        "margin": 0 < settings.margin < 1,
         "evaluation.level": evaluation.level in (None, "study", "image"),
         "evaluation.views": evaluation.views in (None, "max", "mean"),
         "experiment": bool(settings.experiment.strip()),

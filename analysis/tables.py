@@ -79,7 +79,8 @@ def boost_display(table: pd.DataFrame) -> pd.DataFrame:
         mean = pair[pair["task"] == MEAN].iloc[0]
         values = list(_estimates(pair, signed=True).items())
         row = {"Architecture": str(mean["arch"]), "Seed": str(mean["seed"])}
-        rows.append(row | dict(values[:3]) | {"p": p_value(mean["p_value"])} | dict(values[3:]))
+        tests = {"p": p_value(mean["p_value"])} | ({"p (Holm)": p_value(mean["p_holm"])} if "p_holm" in mean else {})
+        rows.append(row | dict(values[:3]) | tests | dict(values[3:]))
     return pd.DataFrame(rows, columns=None if rows else ["Architecture", "Seed", "Mean", "Low", "High", "p"])
 
 

@@ -19,6 +19,19 @@ SCRATCH = "#D55E00"
 Source: Okabe and Ito, Color Universal Design, 2008.
 """
 GREY = "#666666"
+FAMILIES = {
+    "DenseNet": ("#0072B2", "o"),
+    "ResNet": ("#D55E00", "s"),
+    "Inception": ("#CC79A7", "^"),
+    "MNASNet": ("#000000", "X"),
+    "EfficientNet": ("#009E73", "D"),
+    "MobileNet": ("#E69F00", "v"),
+}
+"""Colour and marker of each family: the colours are told apart with every common colour vision.
+
+Source: Okabe and Ito, Color Universal Design, 2008.
+"""
+OTHER_FAMILY = (GREY, "P")
 RC: Any = {
     "font.size": 8,  # points
     "axes.titlesize": 8,

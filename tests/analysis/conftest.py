@@ -75,6 +75,7 @@ class FakeStore:
         frame: pd.DataFrame | None = None,
         tags: dict[str, str | None] | None = None,
         params: dict[str, str] | None = None,
+        metrics: dict[str, float] | None = None,
     ) -> str:
         """One run; a tag of None is left out. Returns its id."""
         from mlflow.entities import Param
@@ -109,6 +110,8 @@ class FakeStore:
         kept = {key: value for key, value in all_tags.items() if value is not None}
         run_id = str(self.client.create_run(self.experiment_id, run_name=name, tags=kept).info.run_id)
         self.client.log_batch(run_id, params=[Param(key, value) for key, value in all_params.items()])
+        for key, value in (metrics or {}).items():
+            self.client.log_metric(run_id, key, value)
         if status == "FINISHED":
             path = self.folder / "artifacts" / run_id / "artifacts" / "predictions" / "test.parquet"
             path.parent.mkdir(parents=True)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from analysis.auroc import auroc, labelled
+from analysis.auroc import auroc, count_wins, labelled, leave_out_auroc
 
 
 def pairwise_auroc(labels, scores):
@@ -76,3 +76,42 @@ def test_unlabelled_entries_take_no_part(rng):
 def test_refuses_what_has_no_auroc(labels, scores, message):
     with pytest.raises(ValueError, match=message):
         auroc(labels, scores)
+
+
+@pytest.mark.parametrize("levels", [2, 7, 1000])
+@pytest.mark.parametrize("prevalence", [0.2, 0.8])
+def test_wins_are_those_of_every_row(levels, prevalence, rng):
+    labels = (rng.random(70) < prevalence).astype(float)
+    labels[10:15] = np.nan
+    scores = rng.integers(levels, size=(3, 70)) / levels
+    wins = count_wins(labels, scores)
+    for model, row in enumerate(scores):
+        positives, negatives = row[labels == 1], row[labels == 0]
+        assert wins.positive[model].tolist() == [(p > negatives).sum() + (p == negatives).sum() / 2 for p in positives]
+        assert wins.negative[model].tolist() == [(positives > n).sum() + (positives == n).sum() / 2 for n in negatives]
+
+
+def test_wins_without_a_class_are_none():
+    wins = count_wins([0, 0, np.nan], [[0.1, 0.2, 0.3]])
+    assert wins.positive.shape == (1, 0)
+    assert wins.negative.tolist() == [[0, 0]]
+
+
+@pytest.mark.parametrize("n_units", [50, 12])
+@pytest.mark.parametrize("levels", [4, 1000])
+def test_leaving_out_a_unit_is_scoring_the_rest(levels, n_units, rng):
+    """Units of several rows, many with both classes, against scikit-learn on what is left."""
+    labels = (rng.random(50) < 0.4).astype(float)
+    scores = rng.integers(levels, size=(2, 50)) / levels
+    units = rng.permutation(np.arange(50) % n_units)
+    labels[rng.random(50) < 0.1] = np.nan
+    made = leave_out_auroc(labels, scores, units)
+    for unit in range(n_units):
+        rest = (units != unit) & labelled(labels)
+        expected = [roc_auc_score(labels[rest], row[rest]) for row in scores]
+        np.testing.assert_allclose(made[:, unit], expected, rtol=0, atol=1e-12)
+
+
+def test_leaving_out_the_only_positive_is_nan():
+    made = leave_out_auroc([1, 0, 0], [[0.5, 0.4, 0.6]], np.array([0, 1, 2]))
+    np.testing.assert_array_equal(made, [[np.nan, 0, 1]])

@@ -99,3 +99,18 @@ def test_without_partners_the_boost_has_columns_and_no_rows(rng):
     assert table.columns.tolist() == BOOST_COLUMNS
     assert BOOST_COLUMNS[:5] == ["arch", "estimate", "low", "high", "p_value"]
     assert "n_defined" in AUROC_COLUMNS
+
+
+def test_groups_of_seeds_are_partners_whatever_their_seeds():
+    runs = make_runs(("a", True, 0, "0, 1"), ("a", False, 0, "0, 2"), ("b", True, 0, 3), ("c", False, 0, "1, 2"))
+    pairs = pair_cells(runs.assign(n_seeds=[2, 2, 1, 2]))
+    assert pairs.both.to_numpy().tolist() == [[0, 1]]
+    assert pairs.missing.to_numpy().tolist() == [["b", 0, 3, "scratch"], ["c", 0, "1, 2", "pretrained"]]
+
+
+def test_the_boost_has_a_standard_error_and_a_p_value_without_a_floor(rng):
+    runs, replicates = make_runs(("r18", False, 0, 0), ("r18", True, 0, 0)), make_replicates(2, rng)
+    replicates.resampled[1] = replicates.resampled[0] + rng.normal(0.01, 0.001, size=(3, 200))
+    row = boost_table(runs, replicates, level=0.95).iloc[2]
+    assert row["se"] == pytest.approx(np.std(replicates.resampled[1, 2] - replicates.resampled[0, 2], ddof=1))
+    assert 0 < row["p_normal"] < 1e-15 < 2 / 201 == row["p_value"]

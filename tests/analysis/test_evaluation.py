@@ -3,8 +3,9 @@ import pandas as pd
 import pytest
 
 from analysis.auroc import auroc
+from analysis.bootstrap import bootstrap_auroc
 from analysis.errors import AnalysisError
-from analysis.evaluation import align, resample, unit_codes
+from analysis.evaluation import Evaluation, align, resample, unit_codes
 from analysis.views import aggregate_views
 
 TASKS = ("atelectasis", "edema")
@@ -128,3 +129,73 @@ def test_runs_with_different_labels_are_refused_with_the_first_difference(predic
 def test_a_task_that_was_not_predicted_is_refused(predictions):
     with pytest.raises(AnalysisError, match="run one have no column label/fracture, score/fracture"):
         align({"one": aggregate_views(predictions(0), "study", "max")}, ["fracture"])
+
+
+def test_strata_keep_each_tasks_units(predictions):
+    """Image level by study: every resample holds as many studies with a positive as the data, task by task."""
+    rows = aggregate_views(predictions(1), "image", "max")
+    made = resample(
+        align({"m": rows}, TASKS), unit="study", n_resamples=40, rng=np.random.default_rng(3), stratified=True
+    )
+    assert made.stratified
+    for t, counts in enumerate(made.source.counts()):
+        has = [pd.Series(made.source.evaluation.labels[t] == y).groupby(made.source.codes).any() for y in (1, 0)]
+        positive, negative = has[0].to_numpy(), (has[1] & ~has[0]).to_numpy()
+        assert (counts[:, positive].sum(axis=1) == positive.sum()).all()
+        assert (counts[:, negative].sum(axis=1) == negative.sum()).all()
+        expected = bootstrap_auroc(
+            made.source.evaluation.labels[t], rows[[f"score/{TASKS[t]}"]].T, counts[:, made.source.codes]
+        )
+        np.testing.assert_array_equal(made.resampled[:, t], expected)
+
+
+def test_strata_lose_no_class_and_unstratified_draws_do():
+    keys = pd.DataFrame({"patient": list("abcdefgh"), "study": list("abcdefgh")})
+    frame = keys.assign(**{"label/x": [1.0, 1.0] + [0.0] * 6, "score/x": np.linspace(0.9, 0.1, 8)})
+    evaluation = align({"m": frame}, ["x"])
+    lost = [
+        np.isnan(
+            resample(
+                evaluation, unit="study", n_resamples=500, rng=np.random.default_rng(0), stratified=stratified
+            ).resampled
+        ).sum()
+        for stratified in (False, True)
+    ]
+    assert lost[0] > 0
+    assert lost[1] == 0
+
+
+def test_strata_keep_the_tasks_together(rng):
+    """Two tasks nearly alike: drawn apart, their replicates would lose their correlation, and the mean its variance."""
+    keys = pd.DataFrame({"patient": np.arange(300), "study": np.arange(300)})
+    first = (rng.random(300) < 0.2).astype(float)
+    second = np.where(rng.random(300) < 0.05, 1 - first, first)
+    scores = np.tile(rng.normal(size=300) + first, (1, 2, 1))
+    twin = Evaluation(keys, TASKS, np.stack([first, second]), scores)
+    made = [
+        resample(twin, unit="study", n_resamples=2000, rng=np.random.default_rng(0), stratified=stratified).resampled
+        for stratified in (False, True)
+    ]
+    joint = [np.corrcoef(values[0, 0], values[0, 1])[0, 1] for values in made]
+    assert joint[0] > 0.7
+    assert joint[1] == pytest.approx(joint[0], abs=0.08)
+
+
+@pytest.mark.parametrize("stratified", [False, True])
+def test_the_generator_moves_on_and_its_state_decides(evaluation, stratified):
+    rng = np.random.default_rng(5)
+    first, second = (
+        resample(evaluation, unit="study", n_resamples=20, rng=rng, stratified=stratified).resampled for _ in range(2)
+    )
+    assert (first != second).any()
+    again = resample(evaluation, unit="study", n_resamples=20, rng=np.random.default_rng(5), stratified=stratified)
+    np.testing.assert_array_equal(again.resampled, first)
+    np.testing.assert_array_equal(again.source.counts()[0], again.source.counts()[0])
+
+
+def test_the_source_draws_the_same_resamples_again(evaluation):
+    made = resample(evaluation, unit="patient", n_resamples=20, rng=np.random.default_rng(5))
+    counts = made.source.counts()
+    assert counts[0] is counts[1]
+    again = bootstrap_auroc(evaluation.labels[1], evaluation.scores[:, 1], counts[1][:, made.source.codes])
+    np.testing.assert_array_equal(made.resampled[:, 1], again)

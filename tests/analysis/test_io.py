@@ -73,3 +73,40 @@ def test_predictions_that_are_missing_or_broken_are_refused_by_name(store):
     store.parquet(run_id).unlink()
     with pytest.raises(AnalysisError, match="cannot be read: there is no file"):
         load_predictions(store.uri, runs)
+
+
+def test_metrics_are_numbers_and_nan_where_a_run_has_none(store):
+    run_id = store.add("resnet18")
+    store.client.log_metric(run_id, "parameters", 11183694)
+    store.client.log_metric(run_id, "fit_seconds", 1.5)
+    store.client.log_metric(run_id, "latency_ms", 2e-5)
+    store.client.log_metric(store.add("resnet34"), "latency_ms", float("nan"))
+    runs = load_runs(store.uri, "chextransfer").set_index("arch")
+    values = runs.loc["resnet18", ["parameters", "fit_seconds", "latency_ms"]]
+    assert values.tolist() == [11183694.0, 1.5, 2e-5]
+    assert runs.loc["resnet34", ["parameters", "macs", "latency_ms", "fit_seconds"]].isna().all()
+
+
+def test_of_unfinished_runs_what_they_say_is_kept_and_nothing_made_up(store):
+    unsaid = dict.fromkeys(["sweep", "weights", "protocol"])
+    store.add("resnet18", status="FAILED", truncate=2, tags={"seed": "none", "pretrained": "false", **unsaid})
+    run = load_runs(store.uri, "chextransfer").iloc[0]
+    assert (run["arch"], run["truncate"], run["pretrained"], run["protocol"]) == ("resnet18", 2, False, "quick")
+    assert [run[name] for name in ("seed", "sweep", "weights", "parameters")] == [None] * 4
+
+
+def test_a_run_that_stopped_before_its_settings_were_written_claims_no_protocol(store):
+    tags = {"cell": "c", "arch": "resnet18", "truncate": "0", "seed": "0", "pretrained": "true"}
+    store.client.create_run(store.experiment_id, run_name="early", tags=tags)
+    store.add("resnet34", status="FAILED")
+    runs = load_runs(store.uri, "chextransfer").set_index("arch")
+    assert runs.loc["resnet18", "protocol_settings"] is None
+    assert isinstance(runs.loc["resnet34", "protocol_settings"], str)
+
+
+def test_a_number_that_is_none_is_refused():
+    column = io.Column("x", ("metric:x",), float, "nan")
+    with pytest.raises(AnalysisError, match="run r has metric x=many, which is not a number"):
+        io._value(column, {"metric": {"x": "many"}}, "r", defaults=True)
+    for text in ("1", "-2.5", "1e-05", "1.5e+16", "inf", "nan"):
+        assert str(io._value(column, {"metric": {"x": text}}, "r", defaults=True)) == str(float(text))

@@ -11,11 +11,16 @@ from analysis import report
 from analysis.report import main
 from analysis.settings import PROJECT
 
+TABLES = (
+    *("verdicts", "auroc", "seeds", "boost", "boost_pooled", "correlations", "family"),
+    *("truncation", "truncation_smallest", "truncation_factors", "pareto"),
+)
 FILES = {
     "index.html",
     "provenance.json",
-    *(f"tables/{name}.{kind}" for name in ("auroc", "boost") for kind in ("csv", "md", "tex")),
-    *(f"figures/auroc.{kind}" for kind in ("pdf", "png", "csv")),
+    "verdicts.json",
+    *(f"tables/{name}.{kind}" for name in TABLES for kind in ("csv", "md", "tex")),
+    *(f"figures/{name}.{kind}" for name in ("auroc", "boost") for kind in ("pdf", "png", "csv")),
 }
 
 
@@ -23,7 +28,7 @@ FILES = {
 def written(four_cells, tmp_path_factory):
     """The report of the four cells, written from another folder."""
     out = tmp_path_factory.mktemp("out") / "report"
-    assert main([*four_cells.words, f"out={out}", "resamples=200"]) == 0
+    assert main([*four_cells.words, "allow_missing=true", f"out={out}", "resamples=200"]) == 0
     return out
 
 
@@ -95,8 +100,28 @@ def test_the_page_stands_alone_and_names_what_is_left_out(written):
 
 
 def test_the_warning_goes_with_every_table(written):
-    for name in ("auroc.md", "auroc.tex", "boost.md", "boost.tex"):
-        assert "A demonstration, not a reproduction" in (written / "tables" / name).read_text(encoding="utf-8")
+    for name in (f"{table}.{kind}" for table in TABLES if table != "verdicts" for kind in ("md", "tex")):
+        text = (written / "tables" / name).read_text(encoding="utf-8")
+        assert "A demonstration, not a reproduction" in text
+        assert "Incomplete: 6 of the 10 cells" in text
+    assert "are stand-ins" in (written / "tables" / "verdicts.md").read_text(encoding="utf-8")
+
+
+def test_an_incomplete_sweep_is_refused_by_name(four_cells, tmp_path, capsys):
+    assert main([*four_cells.words, f"out={tmp_path / 'r'}"]) == 1
+    error = capsys.readouterr().err
+    assert "6 of the 10 cells" in error
+    assert "resnet50-pretrained-t0-s0 (RUNNING)" in error
+    assert "resnet50-scratch-t0-s0 (never started)" in error
+    assert "allow_missing=true" in error
+    assert not (tmp_path / "r").exists()
+
+
+def test_no_verdict_is_given_on_a_demonstration(written):
+    verdicts = json.loads((written / "verdicts.json").read_text(encoding="utf-8"))
+    assert {row["verdict"] for row in verdicts["verdicts"]} == {"undecided"}
+    assert any("stand-ins" in reason for reason in verdicts["barriers"])
+    assert len(verdicts["verdicts"]) == 8
 
 
 def test_provenance_says_where_the_numbers_come_from(written, four_cells):
@@ -107,7 +132,7 @@ def test_provenance_says_where_the_numbers_come_from(written, four_cells):
 
 
 def test_the_same_command_gives_the_same_numbers(written, four_cells, tmp_path, capsys):
-    assert main([*four_cells.words, f"out={tmp_path}", "resamples=200"]) == 0
+    assert main([*four_cells.words, "allow_missing=true", f"out={tmp_path}", "resamples=200"]) == 0
     for name in ("tables/auroc.csv", "tables/boost.csv", "figures/auroc.csv", "figures/auroc.pdf"):
         assert (tmp_path / name).read_bytes() == (written / name).read_bytes()
     printed = capsys.readouterr().out
@@ -117,7 +142,7 @@ def test_the_same_command_gives_the_same_numbers(written, four_cells, tmp_path, 
 
 
 def test_units_change_the_intervals_and_not_the_estimates(written, four_cells, tmp_path):
-    assert main([*four_cells.words, f"out={tmp_path}", "resamples=200", "unit=patient"]) == 0
+    assert main([*four_cells.words, "allow_missing=true", f"out={tmp_path}", "resamples=200", "unit=patient"]) == 0
     by_study, by_patient = (pd.read_csv(folder / "tables" / "auroc.csv") for folder in (written, tmp_path))
     assert (by_patient["estimate"] == by_study["estimate"]).all()
     assert (by_patient["low"] != by_study["low"]).all()
@@ -146,7 +171,7 @@ def test_names_are_escaped(store, tmp_path):
     evil = "<script>alert(1)</script>"
     store.add(evil, tags={"family": evil, "cell": "x"})
     store.add("resnet18", status="FAILED", tags={"failure": evil})
-    assert main([*store.words, f"out={tmp_path / 'r'}", "resamples=20"]) == 0
+    assert main([*store.words, "allow_missing=true", f"out={tmp_path / 'r'}", "resamples=20"]) == 0
     assert "<script" not in (tmp_path / "r" / "index.html").read_text(encoding="utf-8")
     assert "<script" not in (tmp_path / "r" / "tables" / "auroc.md").read_text(encoding="utf-8")
 
@@ -225,17 +250,17 @@ def test_a_failed_report_leaves_the_old_one(written, four_cells, tmp_path, monke
         raise OSError(28, "No space left on device", "index.html")
 
     monkeypatch.setattr(report, "_page", fail)
-    assert main([*four_cells.words, f"out={out}", "resamples=20"]) == 1
+    assert main([*four_cells.words, "allow_missing=true", f"out={out}", "resamples=20"]) == 1
     assert {name: (out / name).read_bytes() for name in files_in(out)} == before
     monkeypatch.undo()
-    assert main([*four_cells.words, f"out={out}", "resamples=20"]) == 0
+    assert main([*four_cells.words, "allow_missing=true", f"out={out}", "resamples=20"]) == 0
     assert files_in(out) == FILES | {"mine.txt"}
     assert (out / "tables" / "auroc.csv").read_bytes() != before["tables/auroc.csv"]
 
 
 def test_a_folder_that_cannot_be_written_is_one_sentence(four_cells, tmp_path, capsys):
     (tmp_path / "file").write_text("")
-    assert main([*four_cells.words, f"out={tmp_path / 'file'}", "resamples=20"]) == 1
+    assert main([*four_cells.words, "allow_missing=true", f"out={tmp_path / 'file'}", "resamples=20"]) == 1
     assert "cannot be written" in capsys.readouterr().err
 
 

@@ -16,6 +16,9 @@ def test_words_go_over_the_file():
     settings = read_settings(["experiment=mine", "tracking.uri=http://host", "resamples=50", "level=0.9", "seed=3"])
     assert (settings.experiment, settings.tracking.uri, settings.resamples) == ("mine", "http://host", 50)
     assert (settings.level, settings.seed, settings.out) == (0.9, 3, "report")
+    assert (settings.margin, settings.allow_missing) == (0.01, False)
+    settings = read_settings(["margin=0.02", "allow_missing=true"])
+    assert (settings.margin, settings.allow_missing) == (0.02, True)
 
 
 def test_filters_are_text_as_typed():
@@ -38,6 +41,10 @@ def test_filters_are_text_as_typed():
         ("seed=-1", "seed must be a whole number of at least 0"),
         ("evaluation.views=median", "evaluation.views must be max or mean"),
         ("experiment=", "experiment must be a text that is not empty"),
+        ("margin=0", "margin=0.0: margin must be a number above 0 and below 1"),
+        ("margin=nan", "margin must be a number above 0 and below 1"),
+        ("margin=small", "margin=small: margin must be a number above 0"),
+        ("allow_missing=perhaps", "allow_missing=perhaps: allow_missing must be true or false"),
     ],
 )
 def test_wrong_words_are_refused_with_the_valid_ones(word, message):

@@ -1,0 +1,150 @@
+"""From the runs of an experiment to every table of the report: the one place that computes them all."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from analysis.associations import correlation_table
+from analysis.boosts import corrected, pooled_table
+from analysis.cells import left_out, select_cells
+from analysis.claims import read_claims
+from analysis.compare import auroc_table, boost_table, pair_cells
+from analysis.completeness import check_complete
+from analysis.errors import AnalysisError
+from analysis.evaluation import Evaluation, Replicates, align, resample
+from analysis.evidence import gather
+from analysis.family import family_table
+from analysis.io import load_predictions, load_runs
+from analysis.pareto import pareto_table
+from analysis.power import with_needed
+from analysis.scatter import collect, points_table
+from analysis.seeds import group_seeds, spread_table
+from analysis.settings import Settings
+from analysis.tables import count
+from analysis.truncation import smallest_tables, truncation_table
+from analysis.verdicts import barriers, verdicts_table
+from analysis.views import aggregate_views
+
+DEMONSTRATION = "A demonstration, not a reproduction:"
+
+
+@dataclass(frozen=True)
+class Results:
+    """Everything that the report shows.
+
+    Attributes:
+        cells: the finished cells, in order.
+        groups: the same with the seeds of a network together.
+        left_out: the other runs of the experiment.
+        partners: cells without their pretrained or scratch partner.
+        tables: raw long frames by name, one CSV file each.
+        points: of the correlations' point clouds.
+        barriers: why no verdict may be given.
+        warning: empty, or why this is a demonstration.
+        incomplete: sentences that belong to every table of an incomplete sweep.
+    """
+
+    cells: pd.DataFrame
+    groups: pd.DataFrame
+    left_out: pd.DataFrame
+    partners: pd.DataFrame
+    tables: Mapping[str, pd.DataFrame]
+    points: pd.DataFrame
+    barriers: list[str]
+    warning: str
+    incomplete: list[str]
+
+
+def evaluate(settings: Settings) -> Results:
+    """Reads the runs and computes every number.
+
+    Raises:
+        AnalysisError: the runs do not allow a report; the message says why and what to do.
+    """
+    runs = load_runs(settings.tracking.uri, settings.experiment)
+    filters = settings.filters()
+    cells = select_cells(runs, filters, settings.experiment)
+    incomplete = check_complete(
+        runs, cells, filters, experiment=settings.experiment, allow_missing=settings.allow_missing
+    )
+    evaluation = _evaluation(settings, cells)
+    rng = np.random.default_rng(settings.seed)
+    try:
+        replicates = resample(
+            evaluation, unit=settings.unit, n_resamples=settings.resamples, rng=rng, stratified=settings.stratified
+        )
+    except ValueError as error:
+        raise AnalysisError(f"the predictions of experiment {settings.experiment}: {error}") from error
+    # A generator of its own for all that is not about the test set: adding a table must not move the others' intervals.
+    rng = np.random.default_rng([settings.seed, 1])
+    groups, grouped = group_seeds(cells, replicates, rng=rng)
+    return Results(
+        cells=cells,
+        groups=groups,
+        left_out=left_out(runs),
+        partners=pair_cells(cells).missing,
+        tables=_tables(settings, cells, replicates, groups, grouped, rng),
+        points=points_table(collect(groups, grouped), level=settings.level),
+        barriers=barriers(cells, read_claims().requires),
+        warning=warning(cells),
+        incomplete=incomplete,
+    )
+
+
+def warning(cells: pd.DataFrame) -> str:
+    """Why the numbers are a demonstration; empty where nothing in them is made up."""
+    parts = []
+    standins, generated = int(cells["weights_standin"].sum()), int(cells["data_generated"].sum())
+    if standins:
+        parts.append(f"the pretrained weights of {count(standins, 'cell')} are stand-ins made offline, not ImageNet's")
+    if generated:
+        parts.append(f"the images of {count(generated, 'cell')} are generated phantoms, not patients")
+    return f"{DEMONSTRATION} {'; '.join(parts)}." if parts else ""
+
+
+def _evaluation(settings: Settings, cells: pd.DataFrame) -> Evaluation:
+    """Every cell's predictions on the same rows."""
+    frames = load_predictions(settings.tracking.uri, cells)
+    rule = cells.iloc[0]
+    units = {}
+    for run_id, name in zip(cells["run_id"], cells["name"], strict=True):
+        try:
+            units[f"{name} ({run_id})"] = aggregate_views(
+                frames[run_id], rule["evaluation.level"], rule["evaluation.views"]
+            )
+        except AnalysisError as error:
+            raise AnalysisError(f"run {name} ({run_id}): {error}") from error
+    return align(units, rule["evaluation.tasks"].split(","))
+
+
+def _tables(
+    settings: Settings,
+    cells: pd.DataFrame,
+    replicates: Replicates,
+    groups: pd.DataFrame,
+    grouped: Replicates,
+    rng: np.random.Generator,
+) -> dict[str, pd.DataFrame]:
+    level, margin, interval = settings.level, settings.margin, settings.interval
+    pooled = pooled_table(groups, grouped, level=level, rng=rng)
+    family = family_table(groups, grouped, level=level, n_permutations=settings.permutations, rng=rng)
+    correlations = correlation_table(groups, grouped, level=level, n_permutations=settings.permutations, rng=rng)
+    smallest, factors = smallest_tables(groups, grouped, level=level, margin=margin)
+    claims = read_claims()
+    statistics = gather(correlations, pooled, family, factors)
+    verdicts = verdicts_table(claims, statistics, barriers=barriers(cells, claims.requires))
+    return {
+        "verdicts": with_needed(verdicts, rng=rng),
+        "auroc": auroc_table(cells, replicates, level=level, interval=interval),
+        "seeds": spread_table(cells, replicates),
+        "boost": corrected(boost_table(groups, grouped, level=level, interval=interval)),
+        "boost_pooled": pooled,
+        "correlations": correlations,
+        "family": family,
+        "truncation": truncation_table(groups, grouped, level=level, margin=margin),
+        "truncation_smallest": smallest,
+        "truncation_factors": factors,
+        "pareto": pareto_table(groups, grouped, level=level),
+    }

@@ -1,0 +1,161 @@
+"""A whole sweep of real names, through `python -m analysis.report`, every table against the one it follows from."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import spearmanr
+
+from analysis import reference
+from analysis.report import main
+
+DEPTHS = 3
+
+
+@pytest.fixture(scope="module")
+def sweep(empty_database, tmp_path_factory):
+    """The 16 architectures, pretrained and scratch, and four of them cut: better when larger and when pretrained."""
+    import shutil
+
+    from tests.analysis.conftest import FakeStore, make_predictions
+
+    folder = tmp_path_factory.mktemp("sweep")
+    shutil.copy(empty_database, folder / "mlflow.db")
+    store = FakeStore(folder)
+    paper = {"tags": {"protocol": "paper"}, "params": {"protocol.name": "paper"}}
+    points = reference.figure1()
+    for i, row in enumerate(points.to_dict("records")):
+        arch, parameters = row["arch"], float(row["parameters"])
+        for pretrained in (True, False):
+            skill = 0.4 * np.log10(parameters / 1e6) + (0.8 if pretrained else 0.2)
+            tags = paper["tags"] | {
+                "family": row["family"],
+                "weights": reference.paper_era(arch) if pretrained else "none",
+            }
+            for depth in range(DEPTHS if pretrained and i < 4 else 1):
+                store.add(
+                    arch,
+                    pretrained,
+                    truncate=depth,
+                    frame=make_predictions(10 * i + pretrained + 100 * depth, skill=skill - 0.1 * depth),
+                    tags=tags,
+                    params=paper["params"],
+                    metrics={"parameters": parameters / 4**depth},
+                )
+    return store
+
+
+@pytest.fixture(scope="module")
+def tables(sweep, tmp_path_factory):
+    out = tmp_path_factory.mktemp("out") / "report"
+    assert main([*sweep.words, f"out={out}", "resamples=200", "permutations=500"]) == 0
+    return out
+
+
+def read(folder, name):
+    return pd.read_csv(folder / "tables" / f"{name}.csv")
+
+
+def means(folder):
+    table = read(folder, "auroc")
+    return table[table["task"] == "mean"].set_index(["arch", "pretrained", "truncate"])["estimate"]
+
+
+def test_every_section_has_its_figure(tables):
+    names = {path.stem for path in (tables / "figures").glob("*.png")}
+    assert names == {"auroc", "boost", "boost_size", "correlations", "truncation", "pareto"}
+
+
+@pytest.mark.parametrize("pretrained", [True, False])
+def test_correlations_are_scipys_on_the_reports_own_numbers(tables, pretrained):
+    auroc, points = means(tables), reference.figure1().set_index("arch")
+    y = [auroc[arch, pretrained, 0] for arch in points.index]
+    rows = read(tables, "correlations")
+    rows = rows[(rows["subset"] == ("pretrained" if pretrained else "scratch")) & (rows["method"] == "spearman")]
+    for x_name, x in (
+        ("parameters", points["parameters"]),
+        ("imagenet_top1", [reference.top1(reference.paper_era(arch)) for arch in points.index]),
+    ):
+        found = rows[rows["x"] == x_name]
+        assert found["estimate"].to_numpy() == pytest.approx(spearmanr(x, y).statistic, abs=1e-12)
+        assert set(found["n"]) == {16}
+        assert set(found["interval"]) == {"architectures and test set", "architectures", "closed form"}
+
+
+def test_truncation_is_the_difference_to_the_own_full_network(tables):
+    auroc, table = means(tables), read(tables, "truncation")
+    table = table[table["task"] == "mean"]
+    assert len(table) == 4 * (DEPTHS - 1)
+    for row in table.to_dict("records"):
+        expected = auroc[row["arch"], True, row["truncate"]] - auroc[row["arch"], True, 0]
+        assert row["difference"] == pytest.approx(expected, abs=1e-12)
+        assert row["factor"] == pytest.approx(4.0 ** row["truncate"])
+        assert row["noninferior"] == (row["low"] > -0.01)
+
+
+def test_holm_is_over_the_sixteen_architectures(tables):
+    boost = read(tables, "boost")
+    mean = boost[boost["task"] == "mean"]
+    assert set(mean["n_tests"]) == {16}
+    assert (mean["p_holm"] >= mean["p_normal"]).all()
+    assert mean["p_holm"].min() == pytest.approx(min(1.0, 16 * mean["p_normal"].min()))
+
+
+def test_verdicts_come_from_the_tables(tables):
+    verdicts = {row["claim"]: row for row in json.loads((tables / "verdicts.json").read_text())["verdicts"]}
+    pooled = read(tables, "boost_pooled")
+    pooled = pooled[(pooled["statistic"] == "mean boost") & (pooled["task"] == "mean")]
+    resampled = pooled[pooled["architectures"] == "resampled"].iloc[0]
+    helps = verdicts["pretraining_helps"]
+    assert (helps["estimate"], helps["low"], helps["high"]) == pytest.approx(
+        (resampled["estimate"], resampled["low"], resampled["high"])
+    )
+    assert helps["verdict"] == "reproduced"
+    correlations = read(tables, "correlations").set_index(["x", "y", "subset", "method", "interval"])
+    size = correlations.loc[("parameters", "auroc", "scratch", "spearman", "architectures and test set")]
+    assert verdicts["size_predicts_scratch"]["low"] == pytest.approx(size["low"])
+
+
+@pytest.mark.parametrize("interval", ["bca", "studentised"])
+def test_other_intervals_move_the_bounds_and_not_the_estimates(sweep, tables, tmp_path, interval):
+    words = [*sweep.words, f"out={tmp_path}", "resamples=200", "permutations=500", f"interval={interval}"]
+    assert main(words) == 0
+    for name in ("auroc", "boost"):
+        plain, other = read(tables, name), read(tmp_path, name)
+        np.testing.assert_array_equal(other["estimate"], plain["estimate"])
+        assert (other["low"] != plain["low"]).mean() > 0.9
+        assert set(other["method"]) == {f"{'BCa' if interval == 'bca' else interval} bootstrap"}
+
+
+def test_stratified_resamples_never_lose_a_class(sweep, tmp_path):
+    assert main([*sweep.words, f"out={tmp_path}", "resamples=100", "permutations=100", "stratified=true"]) == 0
+    table = read(tmp_path, "auroc")
+    assert (table["n_defined"] == 100).all()
+    assert set(table["method"]) == {"stratified percentile bootstrap"}
+
+
+def test_several_seeds_become_one_network(store, tmp_path, predictions):
+    for seed in (0, 1, 2):
+        for pretrained in (True, False):
+            store.add("resnet18", pretrained, seed=seed, frame=predictions(7 * seed + pretrained))
+    assert main([*store.words, f"out={tmp_path / 'r'}", "resamples=100", "permutations=100"]) == 0
+    boost = read(tmp_path / "r", "boost")
+    mean = boost[boost["task"] == "mean"]
+    assert len(mean) == 1
+    auroc = read(tmp_path / "r", "auroc")
+    by_arm = auroc[auroc["task"] == "mean"].groupby("pretrained")["estimate"].mean()
+    assert mean["estimate"].iloc[0] == pytest.approx(by_arm[True] - by_arm[False])
+    spread = read(tmp_path / "r", "seeds")
+    row = spread[(spread["task"] == "mean") & spread["pretrained"]].iloc[0]
+    values = auroc[(auroc["task"] == "mean") & auroc["pretrained"]]["estimate"]
+    assert row["sd"] == pytest.approx(values.std(ddof=1))
+    assert "Means over 3 seeds" in (tmp_path / "r" / "index.html").read_text()
+
+
+def test_other_intervals_of_several_seeds_are_refused_with_the_way_out(store, tmp_path, predictions, capsys):
+    for seed in (0, 1):
+        for pretrained in (True, False):
+            store.add("resnet18", pretrained, seed=seed, frame=predictions(7 * seed + pretrained))
+    assert main([*store.words, f"out={tmp_path / 'r'}", "resamples=50", "interval=bca"]) == 1
+    assert "use interval=percentile" in capsys.readouterr().err
