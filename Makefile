@@ -1,11 +1,11 @@
-# One environment, four commands. Packages are the only thing that is ever downloaded.
+# One environment for every command. Packages are the only thing that is ever downloaded.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast lint
+.PHONY: help demo test test-fast lint perf
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,10 @@ test: $(INSTALLED) ## the whole test suite, offline
 
 test-fast: $(INSTALLED) ## the suite without the tests marked slow
 	$(BIN)/python -m pytest -m 'not slow'
+
+perf: $(INSTALLED) ## the performance table, a line a figure; minutes
+	$(BIN)/python -m tests.perf.statistics
+	$(BIN)/python -m tests.perf.report
 
 lint: $(INSTALLED) ## ruff and mypy
 	$(BIN)/ruff check .

@@ -195,7 +195,7 @@ def _wins_within(labels: Floats, scores: Floats, units: npt.NDArray[np.int64], n
     won: Floats = np.empty((len(scores), n_plus.size))
     for model, row in enumerate(scores[:, known]):
         level = rankdata(row, method="dense").astype(np.int64)
-        ranks = rankdata(units * (level.max() + 1) + level) - before[units]  # by unit first, so within each unit
+        ranks = rankdata(units * level.max() + level) - before[units]  # by unit first, so within each unit
         won[model] = np.bincount(units[positive], weights=ranks[positive], minlength=n_plus.size)
     won -= n_plus * (n_plus + 1) / 2
     return won

@@ -96,8 +96,8 @@ def delong_interval(
         aurocs: [...] between 0 and 1.
         variances: [...] of them: the diagonal of `delong(...).covariance`.
         level: coverage between 0 and 1.
-        scale: "logit" stays inside (0, 1) by itself, and covers better: 93.6 against 91.5 of 100 times with 20 positives
-            and 180 negatives, where the AUROC is 0.85 (table in analysis/intervals.py).
+        scale: "logit" stays inside (0, 1) by itself, and covers better: 93.6 against 91.5 of 100 times with 20
+            positives and 180 negatives, where the AUROC is 0.85 (table in analysis/intervals.py).
 
     Returns:
         Low and high [...]; NaN where the variance is 0 or undefined, since nothing is known about the error there.

@@ -132,14 +132,15 @@ def test_a_task_that_was_not_predicted_is_refused(predictions):
 
 
 def test_strata_keep_each_tasks_units(predictions):
-    """Image level by study: every resample holds as many studies with a positive as the data, task by task."""
+    """By patient, some with both classes: a resample holds as many patients with a positive as the data, by task."""
     rows = aggregate_views(predictions(1), "image", "max")
     made = resample(
-        align({"m": rows}, TASKS), unit="study", n_resamples=40, rng=np.random.default_rng(3), stratified=True
+        align({"m": rows}, TASKS), unit="patient", n_resamples=40, rng=np.random.default_rng(3), stratified=True
     )
     assert made.stratified
     for t, counts in enumerate(made.source.counts()):
         has = [pd.Series(made.source.evaluation.labels[t] == y).groupby(made.source.codes).any() for y in (1, 0)]
+        assert (has[0] & has[1]).any()
         positive, negative = has[0].to_numpy(), (has[1] & ~has[0]).to_numpy()
         assert (counts[:, positive].sum(axis=1) == positive.sum()).all()
         assert (counts[:, negative].sum(axis=1) == negative.sum()).all()

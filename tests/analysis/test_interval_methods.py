@@ -8,7 +8,8 @@ from analysis.bootstrap import percentile_interval
 from analysis.errors import AnalysisError
 from analysis.evaluation import align, resample
 from analysis.interval_methods import INTERVALS, intervals, method_name
-from analysis.intervals import bca_interval
+from analysis.intervals import bca_interval, studentised_interval
+from analysis.studentised import bootstrap_errors
 from analysis.views import aggregate_views
 
 TASKS = ("atelectasis", "edema")
@@ -84,11 +85,30 @@ def test_a_model_less_itself_is_0_by_percentile_and_undefined_otherwise(evaluati
         assert np.isnan(intervals(replicates, method=method, level=0.9, contrasts=nothing).low).all()
 
 
+@pytest.mark.parametrize("stratified", [False, True])
+def test_studentised_divides_by_the_errors_of_its_own_resamples(evaluation, stratified):
+    replicates = make(evaluation, stratified=stratified)
+    labels, scores, source = evaluation.labels, evaluation.scores, replicates.source
+    made = intervals(replicates, method="studentised", level=0.9)
+    for t in range(2):
+        task = labels[[t]], scores[:, [t]]
+        once = np.ones((1, replicates.n_units), dtype=int)
+        errors = bootstrap_errors(*task, once, units=source.codes)[:, 0, 0]
+        within = bootstrap_errors(*task, source.counts()[t], units=source.codes)[:, 0]
+        low, _, n_defined = studentised_interval(
+            replicates.estimates[:, t], errors, replicates.resampled[:, t], within, 0.9
+        )
+        np.testing.assert_allclose(made.low[:, t], low, atol=1e-12)
+        np.testing.assert_array_equal(made.n_defined[:, t], n_defined)
+
+
 def test_studentised_bounds_stay_in_range(predictions):
-    """Nearly perfect models, whose upper bounds would pass 1."""
+    """Models nearly perfect and nearly perfectly wrong, whose bounds would pass 1 and 0."""
     frame = aggregate_views(predictions(0, skill=2.5), "study", "max")
-    made = intervals(make(align({"m": frame}, TASKS)), method="studentised", level=0.99)
-    assert made.high.max() == 1
+    wrong = frame.assign(**{f"score/{task}": 1 - frame[f"score/{task}"] for task in TASKS})
+    made = intervals(make(align({"right": frame, "wrong": wrong}, TASKS)), method="studentised", level=0.99)
+    assert made.high[0].max() == 1
+    assert made.low[1].min() == 0
 
 
 def test_what_cannot_be_made_is_refused(evaluation):

@@ -93,6 +93,7 @@ def test_bca_follows_a_monotone_change_of_bias(data):
     [
         (2.0, [0.0, 1.0, 2.0]),  # every replicate on the same side
         (0.5, [0.3, 0.3, 0.3]),  # no unit moves it
+        (0.5, [0.1] * 3),  # nor here, where the mean of equal values is rounded
         (0.5, [0.3, np.nan, 0.4]),  # undefined without some unit
         (np.nan, [0.0, 1.0, 2.0]),
     ],
