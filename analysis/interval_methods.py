@@ -60,5 +60,5 @@ def method_name(method: str, *, stratified: bool) -> str:
 
 
 def _contrast(weights: Floats, values: Floats) -> Floats:
-    """Weighted sums over the models, the first axis. What is undefined is so for all models alike."""
-    return np.tensordot(weights, values, axes=1)
+    """Weighted sums over the models, the first axis; a model of weight 0 takes no part, not even with its NaN."""
+    return np.stack([np.tensordot(row[row != 0], values[row != 0], axes=1) for row in weights])

@@ -8,8 +8,10 @@ Which to take: 95 % intervals of a binormal AUROC of 0.85 at 10 % prevalence cov
 | n = 200   | 92.5       | 94.1 | 96.0        | 91.5   | 93.6          |
 | n = 500   | 93.8       | 94.8 | 95.7        | 93.5   | 94.5          |
 
-The percentile interval and DeLong's plain one promise too much with 20 positives; nearly all that they miss lies below
-them. At an AUROC of 0.95 and n = 200 only the studentised interval still covers 95 (BCa 91.6, percentile 88.5).
+The percentile interval and DeLong's plain one promise too much with 20 positives: mostly the truth lies below them, 6.2
+against 1.3 cases for percentile. At an AUROC of 0.95 and n = 200 only the studentised interval still covers (96.0; BCa
+91.6, DeLong logit 91.5, percentile 88.5; 2,000
+simulations).
 """
 
 from typing import NamedTuple

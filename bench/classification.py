@@ -17,6 +17,7 @@ from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
 from bench.data import textures
+from bench.devices import workers
 from bench.errors import DataError
 from bench.models import Normalisation, build_model, head_names, normalisation
 from bench.paths import in_project
@@ -117,8 +118,9 @@ def _loaders(folder: Folder, settings: PretrainConfig, norm: Normalisation) -> t
     size = settings.image
     augment = v2.Compose([v2.RandomResizedCrop(size, scale=(SMALLEST_CROP, 1.0)), v2.RandomHorizontalFlip(), *end])
     centre = v2.Compose([v2.Resize(size), v2.CenterCrop(size), *end])
-    serve: dict[str, Any] = {"batch_size": settings.batch_size, "num_workers": settings.trainer.workers}
-    serve["persistent_workers"] = settings.trainer.workers > 0
+    processes = workers(settings.trainer)
+    serve: dict[str, Any] = {"batch_size": settings.batch_size, "num_workers": processes}
+    serve["persistent_workers"] = processes > 0
     train = DataLoader(ImageFolder(str(folder.root / "train"), augment), shuffle=True, drop_last=True, **serve)
     return train, DataLoader(ImageFolder(str(folder.root / "valid"), centre), **serve)
 

@@ -18,6 +18,7 @@ from bench.checkpoints import evaluation_interval, keep_best, mean_predictions
 from bench.data.images import ChestXrayDataset, evaluation_loader, training_loader
 from bench.data.sets import DataSet, open_dataset
 from bench.data.tasks import TASK_SETS
+from bench.devices import workers
 from bench.environment import environment, git_commit
 from bench.errors import DataError, WeightsError
 from bench.models import build_model, count_parameters, normalisation
@@ -178,7 +179,7 @@ def _train_and_predict(record: Record, config: Config, found: Found) -> None:
         lambda scores: score_metrics(prediction_frame(data.valid, data.tasks, scores), "valid", config.evaluation),
     )
     dataset = partial(ChestXrayDataset, data.root, resize=protocol.image.resize, crop=protocol.image.crop)
-    serve = {"batch_size": protocol.batch_size, "workers": config.trainer.workers}
+    serve = {"batch_size": protocol.batch_size, "workers": workers(config.trainer)}
     train = training_loader(dataset(data.train), seed=config.seed, **serve)
     evaluated = {"valid": data.valid, "test": data.test}
     loaders = {name: evaluation_loader(dataset(split), **serve) for name, split in evaluated.items()}

@@ -103,7 +103,7 @@ class TrainerConfig:
 
     name: str = MISSING
     accelerator: str = _one_of("auto", "cpu", "gpu")
-    workers: int = _at_least(0)
+    workers: int | None = _at_least(0)
     deterministic: bool = MISSING
 
 
