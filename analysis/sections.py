@@ -10,6 +10,7 @@ from analysis.associations import correlation_display, of_record
 from analysis.figures import auroc as auroc_figure
 from analysis.figures import boost as boost_figure
 from analysis.figures import correlation as correlation_figure
+from analysis.figures import family as family_figure
 from analysis.figures import pareto as pareto_figure
 from analysis.figures import truncation as truncation_figure
 from analysis.results import Results
@@ -19,6 +20,8 @@ from analysis.verdicts import verdicts_display
 
 MIN_POINTS = 3
 """Architectures from which a coefficient can take more than two values."""
+FEW_POSITIVES = 50
+"""Fewer positives than this in a task call for a word about percentile intervals (tests/analysis/test_coverage.py)."""
 UNTESTED = "p-values are two-sided; those that are not marked as Holm's are not corrected."
 
 
@@ -80,6 +83,12 @@ def notes(settings: Settings, results: Results) -> list[str]:
         lines.append(
             f"{len(short)} of the {len(table)} intervals rest on fewer resamples, as the others lack a class: "
             f"{short['n_defined'].min()} at the least (n_defined in auroc.csv)."
+        )
+    rare = table["n_positive"].min()
+    if settings.interval == "percentile" and rare < FEW_POSITIVES:
+        lines.append(
+            f"A task has as few as {rare} positives: percentile intervals of so few cover less than they say (92.5 of "
+            "100 times with 20 positives in 200, by simulation); interval=bca or interval=studentised cover 94 and 96."
         )
     return [*([results.warning] if results.warning else []), *results.incomplete, *lines]
 
@@ -166,7 +175,15 @@ def _family(settings: Settings, results: Results) -> Section:
     table = Table("family", raw, displays.family_display(raw), [family.NOTE, *_over_networks(settings, results)])
     enough = len(raw) > 0 and raw["n"].max() >= MIN_POINTS and raw["n_families"].max() > 1
     absent = "" if enough else f"It takes {MIN_POINTS} architectures of two families, and there are not as many here."
-    return Section("Family against size", [table], absent=absent)
+    pictures = []
+    if enough:
+        drawn = family_figure.table(results.points)
+        about = (
+            f"Bars: {100 * settings.level:.4g} % percentile bootstrap interval over the test set, {settings.resamples} "
+        )
+        made = family_figure.figure(drawn, [*_heads(results), about + f"resamples, unit {settings.unit}."])
+        pictures.append(Picture("family", made, drawn, "AUROC against size, a line for each family"))
+    return Section("Family against size", [table], pictures, absent)
 
 
 def _truncation(settings: Settings, results: Results) -> Section:

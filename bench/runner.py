@@ -15,6 +15,7 @@ from torch import nn
 
 from bench.cell import Cell, make_cell
 from bench.checkpoints import evaluation_interval, keep_best, mean_predictions
+from bench.cost import count_macs, latency_ms
 from bench.data.images import ChestXrayDataset, evaluation_loader, training_loader
 from bench.data.sets import DataSet, open_dataset
 from bench.data.tasks import TASK_SETS
@@ -191,6 +192,8 @@ def _train_and_predict(record: Record, config: Config, found: Found) -> None:
     trainer.fit(module, train, loaders["valid"])
 
     record.metrics(watch.metrics(protocol.batch_size), step=trainer.global_step)
+    latency = latency_ms(module.network, protocol.image.crop, trainer.strategy.root_device)
+    record.metrics({"latency_ms": latency}, step=trainer.global_step)
     paths = [Path(path) for path in best.best_k_models]
     for name, split in evaluated.items():
         scores = mean_predictions(trainer, module, paths, loaders[name])
@@ -201,10 +204,11 @@ def _train_and_predict(record: Record, config: Config, found: Found) -> None:
 
 
 def _size(network: nn.Module, side: int) -> dict[str, float]:
-    """The network as trained: parameters with its head, and its last map at the input size."""
+    """The network as trained: parameters with its head, cost of an image, and its last map at the input size."""
     last = feature_map(network, side)
     return {
         "parameters": count_parameters(network),
+        "macs": count_macs(network, side),
         "last_map/channels": last.channels,
         "last_map/height": last.height,
         "last_map/width": last.width,

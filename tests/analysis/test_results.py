@@ -64,7 +64,7 @@ def means(folder):
 
 def test_every_section_has_its_figure(tables):
     names = {path.stem for path in (tables / "figures").glob("*.png")}
-    assert names == {"auroc", "boost", "boost_size", "correlations", "truncation", "pareto"}
+    assert names == {"auroc", "boost", "boost_size", "correlations", "family", "truncation", "pareto"}
 
 
 @pytest.mark.parametrize("pretrained", [True, False])

@@ -65,6 +65,9 @@ def test_a_cell_leaves_what_the_contract_says(configure, phantom_root):
     assert params["evaluation.tasks"] == ",".join(COMPETITION_TASKS)
     assert metrics["parameters"] == 11_183_694  # PROTOCOL: 11.184 million with the 14-output head
     assert metrics["train/images_per_second"] > 0
+    assert metrics["macs"] == pytest.approx(1.82e9 * (32 / 224) ** 2, rel=0.02)  # resnet18's published 1.82 at 224 px
+    assert 0 < metrics["latency_ms"] < 1000
+    assert (metrics["last_map/channels"], metrics["last_map/height"], metrics["last_map/stride"]) == (512, 1, 32)
     assert 0 < metrics["fit_seconds"] < 600
     assert np.isfinite(metrics["train/loss"])
 
