@@ -6,11 +6,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from analysis.store import mask, resolve_uri
 from bench.data.sets import DataSet, open_dataset
 from bench.errors import BenchError
 from bench.runner import identify, store_of
 from bench.schema import Config
-from bench.tracking import RunState, resolve_uri
+from bench.tracking import RunState
 
 
 def closing_table(console: Console, configs: Sequence[Config]) -> int:
@@ -37,9 +38,9 @@ def closing_table(console: Console, configs: Sequence[Config]) -> int:
         console.print(failure, soft_wrap=True, highlight=False)
     tracking = configs[0].tracking
     console.print(
-        f"compare:  mlflow ui --backend-store-uri {resolve_uri(tracking.uri)}", soft_wrap=True, highlight=False
+        f"compare:  mlflow ui --backend-store-uri {mask(resolve_uri(tracking.uri))}", soft_wrap=True, highlight=False
     )
-    report = f"report:   python -m analysis.report experiment={tracking.experiment} tracking.uri={tracking.uri}"
+    report = f"report:   python -m analysis.report experiment={tracking.experiment} tracking.uri={mask(tracking.uri)}"
     console.print(report, soft_wrap=True, highlight=False)
     return 1 if failures else 0
 

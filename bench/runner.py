@@ -13,6 +13,7 @@ import pytorch_lightning as pl
 from omegaconf import OmegaConf
 from torch import nn
 
+from analysis.store import mask
 from bench.cell import Cell, make_cell
 from bench.checkpoints import evaluation_interval, keep_best, mean_predictions
 from bench.cost import count_macs, latency_ms
@@ -140,6 +141,7 @@ def _params(config: Config, found: Found) -> dict[str, Any]:
     """The resolved configuration, flat; `evaluation.tasks` by name, so that the analysis needs no table of ours."""
     flat = _flatten(dataclasses.asdict(config))
     norm = normalisation(found.cell.row, found.weights)
+    flat["tracking.uri"] = mask(config.tracking.uri)  # it may hold a password, and a run's params are for everybody
     flat["evaluation.tasks"] = ",".join(TASK_SETS[config.evaluation.tasks])
     flat |= {"input.mean": _words(norm.mean), "input.std": _words(norm.std)}
     return flat
@@ -157,7 +159,8 @@ def _flatten(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _record_inputs(record: Record, config: Config) -> None:
-    record.artifact("config.yaml", lambda path: OmegaConf.save(OmegaConf.structured(config), path))
+    public = dataclasses.replace(config, tracking=TrackingConfig(mask(config.tracking.uri), config.tracking.experiment))
+    record.artifact("config.yaml", lambda path: OmegaConf.save(OmegaConf.structured(public), path))
     record.artifact("environment.json", lambda path: _write(path, json.dumps(environment(), indent=2)))
 
 

@@ -17,8 +17,8 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME
 from pytorch_lightning.loggers import MLFlowLogger
 
+from analysis.store import mask, resolve_uri
 from bench.errors import TrackingError
-from bench.paths import PROJECT
 from bench.schema import TrackingConfig
 
 SQLITE = "sqlite:///"
@@ -42,13 +42,6 @@ class RunState:
     failure: str
 
 
-def resolve_uri(uri: str) -> str:
-    """The URI with a relative SQLite file taken relative to the project folder, from wherever it is typed."""
-    if not uri.startswith(SQLITE):
-        return uri
-    return f"{SQLITE}{PROJECT / uri.removeprefix(SQLITE)}"
-
-
 class Store:
     """One experiment of a tracking store.
 
@@ -65,7 +58,7 @@ class Store:
                 self._client = mlflow.MlflowClient(self.uri)
                 self.experiment_id = self._experiment(config.experiment)
         except (MlflowException, OSError) as error:
-            raise TrackingError(f"tracking.uri={self.uri} cannot be used: {error}") from None
+            raise TrackingError(mask(f"tracking.uri={self.uri} cannot be used: {error}")) from None
 
     @contextmanager
     def _lock(self) -> Iterator[None]:

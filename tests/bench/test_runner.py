@@ -164,6 +164,20 @@ def test_without_weights_a_pretrained_cell_fails_and_nothing_replaces_them(confi
     assert len(done.data.tags["weights_sha256"]) == 64
 
 
+def test_a_password_of_the_store_is_in_nothing_that_is_logged(configure):
+    """The store is a file; only what the configuration says of it holds the password."""
+    config = configure()
+    store = store_of(config)
+    config.tracking.uri = "postgresql://me:hunter2@host/db"
+    done = mlflow.MlflowClient(store.uri).get_run(run_cell(config, store).run_id)
+    assert done.data.params["tracking.uri"] == "postgresql://me:***@host/db"
+    path = mlflow.artifacts.download_artifacts(
+        run_id=done.info.run_id, artifact_path="config.yaml", tracking_uri=store.uri
+    )
+    with open(path, encoding="utf-8") as stream:
+        assert "hunter2" not in stream.read()
+
+
 def test_a_batch_larger_than_the_split_is_refused(configure):
     config = configure("protocol.batch_size=4096")
     with pytest.raises(DataError, match="protocol.batch_size=4096 is larger than the training split"):

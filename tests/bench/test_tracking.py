@@ -5,9 +5,8 @@ import mlflow
 import pytest
 
 from bench.errors import TrackingError
-from bench.paths import PROJECT
 from bench.schema import TrackingConfig
-from bench.tracking import Store, resolve_uri
+from bench.tracking import Store
 
 
 @pytest.fixture(scope="module")
@@ -80,10 +79,10 @@ def test_the_experiment_opens_as_model_training_in_the_ui(store):
     assert "analysis.report" in experiment.tags["mlflow.note.content"]
 
 
-def test_a_relative_sqlite_file_lies_in_the_project_folder():
-    assert resolve_uri("sqlite:///mlflow.db") == f"sqlite:///{PROJECT}/mlflow.db"
-    assert resolve_uri("sqlite:////tmp/x.db") == "sqlite:////tmp/x.db"
-    assert resolve_uri("http://localhost:5000") == "http://localhost:5000"
+def test_a_password_is_in_no_message():
+    with pytest.raises(TrackingError) as caught:
+        Store(TrackingConfig("nonsense://me:secret@host/x", "test"))
+    assert "secret" not in str(caught.value)
 
 
 def test_a_store_that_is_none_is_refused(tmp_path):
