@@ -80,14 +80,19 @@ def evaluate(settings: Settings) -> Results:
     # A generator of its own for all that is not about the test set: adding a table must not move the others' intervals.
     rng = np.random.default_rng([settings.seed, 1])
     groups, grouped = group_seeds(cells, replicates, rng=rng)
+    claims = read_claims()
+    blocked = barriers(cells, claims.requires)
+    tables = _tables(settings, cells, replicates, groups, grouped, rng)
+    names = ("correlations", "boost_pooled", "family", "truncation_factors")
+    verdicts = verdicts_table(claims, gather(*(tables[name] for name in names)), barriers=blocked)
     return Results(
         cells=cells,
         groups=groups,
         left_out=left_out(runs),
         partners=pair_cells(cells).missing,
-        tables=_tables(settings, cells, replicates, groups, grouped, rng),
+        tables=tables | {"verdicts": with_needed(verdicts, rng=rng)},
         points=points_table(collect(groups, grouped), level=settings.level),
-        barriers=barriers(cells, read_claims().requires),
+        barriers=blocked,
         warning=warning(cells),
         incomplete=incomplete,
     )
@@ -127,16 +132,13 @@ def _tables(
     grouped: Replicates,
     rng: np.random.Generator,
 ) -> dict[str, pd.DataFrame]:
+    """Every table but the verdicts, which follow from these."""
     level, margin, interval = settings.level, settings.margin, settings.interval
     pooled = pooled_table(groups, grouped, level=level, rng=rng)
     family = family_table(groups, grouped, level=level, n_permutations=settings.permutations, rng=rng)
     correlations = correlation_table(groups, grouped, level=level, n_permutations=settings.permutations, rng=rng)
     smallest, factors = smallest_tables(groups, grouped, level=level, margin=margin)
-    claims = read_claims()
-    statistics = gather(correlations, pooled, family, factors)
-    verdicts = verdicts_table(claims, statistics, barriers=barriers(cells, claims.requires))
     return {
-        "verdicts": with_needed(verdicts, rng=rng),
         "auroc": auroc_table(cells, replicates, level=level, interval=interval),
         "seeds": spread_table(cells, replicates),
         "boost": corrected(boost_table(groups, grouped, level=level, interval=interval)),
