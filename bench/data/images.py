@@ -1,118 +1,198 @@
-"""Reads images and serves them in batches; nothing here depends on the number of worker processes."""
+"""Serves whole batches straight from decoded images; nothing here depends on the number of worker processes.
 
-from collections.abc import Iterator, Sequence
+What is drawn (order, crops, flips) follows from (seed, epoch) alone and is drawn in the process that trains; a batch is
+then one gather from the cache, in whatever process that happens.
+"""
+
+import dataclasses
+import logging
+import math
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
-from PIL import Image, UnidentifiedImageError
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
+from bench.data.cache import Cache, open_cache
+from bench.data.sampling import Draws, EvaluationSampler, StretchSampler, TrainingSampler
 from bench.data.sets import Split
 from bench.errors import DataError
+from bench.paths import in_project
+from bench.schedule import Schedule
+from bench.schema import DataConfig
 
-Draw = tuple[int, float, float]
-"""(row, vertical, horizontal): which image, and where its crop lies as shares in [0, 1] of the free room."""
+logger = logging.getLogger(__name__)
 
-CENTRE = 0.5
+Batch = dict[str, Tensor]
 
 
-def read_image(path: Path, shorter_side: int) -> npt.NDArray[np.uint8]:
-    """A grey image with its shorter side resized (bilinear, antialiased), its aspect kept: [height, width] uint8.
+class Images(Dataset[Batch]):
+    """The images and labels of one split, by `Draws`.
+
+    A batch: `image` [b, 1, crop, crop] uint8; `label` [b, tasks] float32, NaN where undefined; `row` [b] int64; `flip`
+    [b] bool, for `flip()` on the device. With `resident`, in place of `image`: `vertical`, `horizontal` [b] float64,
+    for `ResidentImages.crops`.
+
+    Args:
+        cache: holds every image of the split.
+        split: what is served.
+        crop: px.
+        flip: whether training flips half of the images.
+        resident: whether the pixels are on the device already.
+        pinned: whether batches are made in pinned memory, for a GPU to fetch.
 
     Raises:
-        DataError: no image there, or not one that can be decoded to its end.
-    """
-    try:
-        with Image.open(path) as file:
-            grey = file.convert("L")
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such image; its row is in the CSV file") from None
-    except (OSError, UnidentifiedImageError) as error:
-        raise DataError(f"{path}: cannot be decoded ({error})") from None
-    scale = shorter_side / min(grey.size)
-    width, height = (max(shorter_side, round(side * scale)) for side in grey.size)
-    return np.asarray(grey.resize((width, height), Image.Resampling.BILINEAR))
-
-
-class ChestXrayDataset(Dataset[dict[str, Any]]):
-    """Images and labels of one split, by `Draw`.
-
-    An item: `image` [1, crop, crop] uint8; `label` [tasks] float32, NaN where undefined; `row` int64.
+        DataError: an image is not in the cache, or smaller than the crop.
     """
 
-    def __init__(self, root: Path, split: Split, *, resize: int, crop: int) -> None:
-        if crop > resize:
-            raise DataError(f"protocol.image.crop={crop} is larger than protocol.image.resize={resize}")
-        self._paths = [root / path for path in split.frame["path"]]
-        self._labels = torch.from_numpy(split.labels.astype(np.float32))
-        self._resize, self._crop = resize, crop
+    def __init__(
+        self,
+        cache: Cache,
+        split: Split,
+        *,
+        crop: int,
+        flip: bool = False,
+        resident: bool = False,
+        pinned: bool = False,
+    ) -> None:
+        self.cache, self.crop, self.flip, self._resident, self.pinned = cache, crop, flip, resident, pinned
+        self.positions = cache.positions(split.frame["path"])
+        self._labels = split.labels.astype(np.float32)
+        side = int(cache.sizes(self.positions).min(initial=crop))
+        if side < crop:
+            raise DataError(f"protocol.image.crop={crop} is larger than protocol.image.resize={side}")
 
     def __len__(self) -> int:
-        return len(self._paths)
+        return len(self.positions)
 
-    def __getitem__(self, draw: Draw) -> dict[str, Any]:
-        row, vertical, horizontal = draw
-        image = read_image(self._paths[row], self._resize)
-        top, left = (
-            round(share * (side - self._crop)) for share, side in zip((vertical, horizontal), image.shape, strict=True)
-        )
-        cut = image[top : top + self._crop, left : left + self._crop]
-        return {"image": torch.from_numpy(cut.copy())[None], "label": self._labels[row], "row": row}
+    def __getitem__(self, draws: Draws) -> Batch:
+        rows = torch.from_numpy(draws.rows)
+        batch = {"label": torch.from_numpy(self._labels[draws.rows]), "row": rows, "flip": torch.from_numpy(draws.flip)}
+        if self._resident:
+            shares = (draws.vertical, draws.horizontal)
+            return batch | dict(zip(("vertical", "horizontal"), map(torch.from_numpy, shares), strict=True))
+        image = self._empty((len(rows), 1, self.crop, self.crop))
+        positions = self.positions[draws.rows]
+        self.cache.crops(positions, draws.vertical, draws.horizontal, self.crop, out=image.numpy())
+        return batch | {"image": image}
+
+    def _empty(self, shape: tuple[int, ...]) -> Tensor:
+        """Bytes to be filled; a worker's lie in memory that it shares with the process that trains, to be sent so."""
+        if get_worker_info() is None:
+            return torch.empty(shape, dtype=torch.uint8, pin_memory=self.pinned)
+        storage = torch.UntypedStorage._new_shared(math.prod(shape))  # type: ignore[no-untyped-call]  # as torch's collate
+        return torch.empty(0, dtype=torch.uint8).set_(storage).view(shape)
 
 
-class TrainingSampler(Sampler[Draw]):
-    """Every image once an epoch, in an order and with crops that follow from (seed, epoch) alone.
+class Batches:
+    """The batches of a source, made in the process that trains: a DataLoader without what that adds to each batch.
 
-    The crop is drawn here and not in the worker that reads the image, so that the number of workers changes nothing.
+    Attributes:
+        dataset: where they come from.
+        sampler: what is drawn.
     """
 
-    def __init__(self, images: int, *, seed: int) -> None:
-        self._images, self._seed, self._epoch = images, seed, 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Called by Lightning at the start of each epoch."""
-        self._epoch = epoch
+    def __init__(self, dataset: Images, sampler: Sampler[Draws]) -> None:
+        self.dataset, self.sampler = dataset, sampler
+        self.batch_sampler = None  # Lightning asks whoever has a sampler
 
     def __len__(self) -> int:
-        return self._images
+        return len(self.sampler)  # type: ignore[arg-type]  # both samplers here have a length
 
-    def __iter__(self) -> Iterator[Draw]:
-        rng = np.random.default_rng([self._seed, self._epoch])
-        order, shares = rng.permutation(self._images), rng.random((self._images, 2))
-        return iter([(int(row), float(y), float(x)) for row, (y, x) in zip(order, shares, strict=True)])
+    def __iter__(self) -> Iterator[Batch]:
+        return map(self.dataset.__getitem__, self.sampler)
+
+
+Loader = Batches | DataLoader[Batch]
 
 
 def training_loader(
-    dataset: ChestXrayDataset, *, batch_size: int, seed: int, workers: int
-) -> DataLoader[dict[str, Any]]:
-    """Shuffled, randomly cropped batches; the incomplete last one is dropped, as one image has no batch statistics."""
-    sampler = TrainingSampler(len(dataset), seed=seed)
-    return _loader(dataset, sampler, batch_size, workers, drop_last=True)
-
-
-def evaluation_loader(dataset: ChestXrayDataset, *, batch_size: int, workers: int) -> DataLoader[dict[str, Any]]:
-    """Every image once, in the order of its row, cut at the centre."""
-    draws = [(row, CENTRE, CENTRE) for row in range(len(dataset))]
-    return _loader(dataset, draws, batch_size, workers, drop_last=False)
-
-
-def _loader(
-    dataset: ChestXrayDataset,
-    sampler: Sampler[Draw] | Sequence[Draw],
-    batch_size: int,
-    workers: int,
+    source: Images,
     *,
-    drop_last: bool,
-) -> DataLoader[dict[str, Any]]:
-    return DataLoader(
-        dataset,
+    batch_size: int,
+    micro_batch: int | None = None,
+    seed: int,
+    workers: int,
+    rank: int = 0,
+    world: int = 1,
+    schedule: Schedule | None = None,
+) -> Loader:
+    """Shuffled, randomly cropped batches; with a schedule stretch by stretch (`StretchSampler`), else whole epochs."""
+    sampler = TrainingSampler(
+        len(source),
+        seed=seed,
         batch_size=batch_size,
+        micro_batch=micro_batch,
+        rank=rank,
+        world=world,
+        flip=source.flip,
+    )
+    return _loader(source, StretchSampler(sampler, schedule) if schedule else sampler, workers)
+
+
+def evaluation_loader(source: Images, *, batch_size: int, workers: int, rank: int = 0, world: int = 1) -> Loader:
+    """Every image of this process once, in the order of its row, cut at the centre."""
+    return _loader(source, EvaluationSampler(len(source), batch_size=batch_size, rank=rank, world=world), workers)
+
+
+def _loader(source: Images, sampler: Sampler[Draws], workers: int) -> Loader:
+    if workers == 0:
+        return Batches(source, sampler)
+    return DataLoader(
+        source,
+        batch_size=None,  # the sampler draws whole batches
         sampler=sampler,
         num_workers=workers,
-        drop_last=drop_last,
-        persistent_workers=workers > 0,
-        pin_memory=torch.cuda.is_available(),
+        collate_fn=_as_it_is,
+        persistent_workers=True,
+        pin_memory=source.pinned,
     )
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch
+
+
+def flip(images: Tensor, flags: Tensor) -> Tensor:
+    """The images [b, c, h, w] with left and right exchanged where `flags` [b] bool say so; on the images' device."""
+    return torch.where(flags.view(-1, 1, 1, 1), images.flip(-1), images)
+
+
+def open_caches(
+    splits: Mapping[str, Split], config: DataConfig, *, shorter_side: int, announce: Callable[[str], None] = logger.info
+) -> dict[str, Cache]:
+    """The decoded images of each split, by its name; splits below one root share a cache.
+
+    Args:
+        splits: by name, external test sets among them.
+        config: where decoded images lie, and what becomes of bad ones.
+        shorter_side: px, `protocol.image.resize`.
+        announce: is told what is waited for.
+
+    Raises:
+        DataError: images cannot be used.
+        StorageError: the decoded ones cannot be written.
+    """
+    caches: dict[Path, Cache] = {}
+    for root in dict.fromkeys(split.root for split in splits.values()):
+        frames = {name: split.frame for name, split in splits.items() if split.root == root}
+        caches[root] = open_cache(
+            root,
+            frames,
+            shorter_side=shorter_side,
+            folder=in_project(config.cache),
+            on_bad=config.on_bad_image,
+            announce=announce,
+        )
+    return {name: caches[split.root] for name, split in splits.items()}
+
+
+def drop_bad(split: Split, cache: Cache) -> Split:
+    """The split without the images that cannot be used (`Cache.bad`); the same object where there are none."""
+    if not cache.bad:
+        return split
+    usable = cache.usable(split.frame)
+    return dataclasses.replace(split, frame=split.frame[usable].reset_index(drop=True), labels=split.labels[usable])

@@ -1,74 +1,153 @@
-"""From a CSV file in CheXpert's layout to a checked frame: one row per image."""
+"""The one shape in which every data set is read: a checked frame with a row per image."""
 
+import warnings
+import zlib
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pandas as pd
+import pandera.pandas as pa
 
-from bench.data.tasks import OBSERVATIONS, task_name
+from bench.data.tasks import near
 from bench.errors import DataError
 
-PATH_PATTERN = r"(?P<path>(?P<folder>train|valid|test)/(?P<patient>patient\d+)/(?P<study>study\d+)/[^/]+)$"
-"""The end of a CheXpert path; what stands before it is the release's own folder name and is not relied upon.
+INDEX = ("path", "patient", "study", "view", "sex", "age", "ap_pa", "row")
+"""Columns of an index, before one float64 column per observation: 1 positive, 0 negative, -1 uncertain, NaN blank."""
 
-Source: PROTOCOL, "CheXpert facts"."""
-
-VIEW, AP_PA = "Frontal/Lateral", "AP/PA"
 SHOWN = 5
-"""How many rows an error message names."""
+"""How many rows, files or problems of a kind an error message names."""
+
+MAX_AGE = 125.0
+"""Years; nobody lived longer (Jeanne Calment, 122). What a larger number in a set's files means, its reader decides."""
+
+OUTSIDE = r"^/|\\|^[A-Za-z]:|(?:^|/)\.{1,2}(?:/|$)|//|/$|^$"
+"""What no path below a root holds: a leading slash, a backslash, a drive, `.`, `..` or an empty component."""
 
 
-def read_index(csv: Path) -> pd.DataFrame:
-    """The checked rows of train.csv or valid.csv.
+def read_table(csv: Path, columns: Sequence[str], **options: Any) -> pd.DataFrame:
+    """The rows of a CSV file (plain or compressed), in its order; columns beyond those asked for come along.
 
     Args:
-        csv: the file; image paths are taken relative to its folder, whatever the release's folder is called.
-
-    Returns:
-        One row per image, in the file's order: `path` (str, relative to the CSV's folder), `patient`, `study` (str,
-        unique over patients: `patient00001/study1`), `view` (`frontal` or `lateral`), `sex`, `age` (years), `ap_pa`,
-        and a float64 column per observation in snake case: 1 positive, 0 negative, -1 uncertain, NaN not mentioned.
+        csv: the file.
+        columns: names that it must have, in any order.
+        options: of `pandas.read_csv`.
 
     Raises:
-        DataError: the file is missing, or its columns, paths or labels are not CheXpert's; all problems in one message.
+        DataError: no such file, no table in it, no rows, or a column is missing (the nearest is named).
     """
     if not csv.is_file():
-        raise DataError(f"{csv}: no such file. data.root must be the folder that holds train.csv and valid.csv")
-    table = pd.read_csv(csv, dtype={"Path": str, "Sex": str, VIEW: str, AP_PA: str})
-    missing = [name for name in ("Path", "Sex", "Age", VIEW, AP_PA, *OBSERVATIONS) if name not in table]
+        raise DataError(f"{csv}: no such file; {_there(csv.parent)}")
+    try:
+        with warnings.catch_warnings(action="error", category=pd.errors.ParserWarning):
+            # else values beyond the header would be dropped, or the first columns taken for names of rows
+            table: pd.DataFrame = pd.read_csv(csv, index_col=False, **options)
+    except pd.errors.EmptyDataError:
+        raise DataError(f"{csv}: the file is empty") from None
+    except pd.errors.ParserWarning:
+        raise DataError(f"{csv}: its rows have more values than its header has columns") from None
+    except (pd.errors.ParserError, UnicodeDecodeError, OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{csv}: cannot be read as a table ({error})") from None
+    there = [str(name) for name in table.columns]
+    missing = [near(name, there) for name in columns if name not in there]
     if missing:
-        raise DataError(f"{csv}: no column {', '.join(missing)}; there are: {', '.join(map(str, table.columns))}")
+        raise DataError(f"{csv}: no column {', '.join(missing)}; there are: {', '.join(there)}")
     if table.empty:
         raise DataError(f"{csv}: no rows")
-    parts = table["Path"].str.extract(PATH_PATTERN)
-    problems = [
-        *_rows(parts["path"].isna(), table["Path"], "path does not end in train|valid|test/patientN/studyN/file"),
-        *_rows(parts["path"].duplicated() & parts["path"].notna(), table["Path"], "the same image twice"),
-        *_rows(~table[VIEW].isin(["Frontal", "Lateral"]), table[VIEW], f"{VIEW} is neither Frontal nor Lateral"),
-    ]
-    for name in OBSERVATIONS:
-        labels = pd.to_numeric(table[name], errors="coerce")
-        wrong = ~(table[name].isna() | labels.isin([-1, 0, 1]))
-        problems += _rows(wrong, table[name], f"{name} is none of 1, 0, -1 and blank")
-    if problems:
-        raise DataError(f"{csv}: " + "; ".join(problems))
-    frame = pd.DataFrame(
-        {
-            "path": parts["path"],
-            "patient": parts["patient"],
-            "study": parts["patient"] + "/" + parts["study"],
-            "view": table[VIEW].str.lower(),
-            "sex": table["Sex"],
-            "age": table["Age"].astype(float),
-            "ap_pa": table[AP_PA],
-        }
+    return table
+
+
+def _there(folder: Path) -> str:
+    """What a folder holds, so that a wrong one is seen to be wrong."""
+    if not folder.is_dir():
+        return f"{folder} is no folder"
+    names = sorted(path.name for path in folder.iterdir())
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return f"in {folder} there is {', '.join(names[:SHOWN]) + more or 'nothing'}"
+
+
+def check_index(frame: pd.DataFrame, *, observations: Sequence[str], csv: Path) -> pd.DataFrame:
+    """The columns of INDEX and `observations`, in that order and of their types, once they hold to the schema.
+
+    Args:
+        frame: one row per image. `path` (str): POSIX, relative to the set's root. `patient`, `study` (str): a study
+            belongs to one patient. `view`: frontal or lateral. `sex`: Female, Male or Unknown. `age`: years, NaN
+            unknown. `ap_pa`: AP, PA or NaN. `row`: in the CSV file, as a spreadsheet numbers it.
+        observations: names of the label columns: 1, 0, -1 or NaN.
+        csv: the file that the rows came from, for the message.
+
+    Raises:
+        DataError: naming every problem of the file with its first rows.
+    """
+    try:
+        schema(observations).validate(frame.set_index("row", drop=False), lazy=True)
+    except pa.errors.SchemaErrors as error:
+        raise DataError(f"{csv}: {'; '.join(_problems(error.failure_cases))}") from None
+    types = dict.fromkeys(INDEX, "str") | {"age": "float64", "row": "int64"} | dict.fromkeys(observations, "float64")
+    return frame[list(types)].astype(types).reset_index(drop=True)
+
+
+def schema(observations: Sequence[str]) -> pa.DataFrameSchema:
+    """What an index must be; the text of each check is what a user reads."""
+    columns = {
+        "path": pa.Column(
+            checks=[
+                _check(lambda path: ~path.isna() & ~path.astype("str").str.contains(OUTSIDE), "lies outside the root"),
+                _check(lambda path: ~path.duplicated(), "is there twice"),
+            ]
+        ),
+        "patient": pa.Column(checks=_check(_filled, "is blank")),
+        "study": pa.Column(checks=_check(_filled, "is blank")),
+        "view": pa.Column(checks=_words("frontal", "lateral")),
+        "sex": pa.Column(checks=_words("Female", "Male", "Unknown")),
+        "age": pa.Column(
+            checks=_check(
+                lambda age: age.isna() | pd.to_numeric(age, errors="coerce").between(0, MAX_AGE),
+                f"is no number of years from 0 to {MAX_AGE:g}",
+            )
+        ),
+        "ap_pa": pa.Column(
+            checks=_check(lambda text: text.isna() | text.isin(["AP", "PA"]), "is none of AP, PA, blank")
+        ),
+        "row": pa.Column(),
+    }
+    label = _check(
+        lambda values: values.isna() | pd.to_numeric(values, errors="coerce").isin([-1, 0, 1]),
+        "is none of 1, 0, -1 and blank",
     )
-    return frame.assign(**{task_name(name): table[name].astype(np.float64) for name in OBSERVATIONS})
+    for column in columns.values():
+        column.nullable = True  # what may be blank, the checks say, in words
+    columns |= {name: pa.Column(checks=label, nullable=True) for name in observations}
+    return pa.DataFrameSchema(columns, checks=_check(_one_patient, "belongs to several patients"))
 
 
-def _rows(wrong: "pd.Series[bool]", values: "pd.Series[str]", what: str) -> list[str]:
-    """No problem, or one that names the first few rows (as a spreadsheet numbers them: the header is row 1)."""
-    if not wrong.any():
-        return []
-    shown = ", ".join(f"row {row + 2}: {values[row]!r}" for row in np.flatnonzero(wrong)[:SHOWN])
-    return [f"{what} in {int(wrong.sum())} row(s) ({shown})"]
+def _check(holds: Callable[[Any], Any], error: str) -> pa.Check:
+    return pa.Check(holds, error=error, ignore_na=False)
+
+
+def _words(*words: str) -> pa.Check:
+    return _check(lambda text: text.isin(words), f"is none of {', '.join(words)}")
+
+
+def _filled(text: "pd.Series[Any]") -> "pd.Series[bool]":
+    return text.notna() & (text.astype("str") != "")
+
+
+def _one_patient(frame: pd.DataFrame) -> "pd.Series[bool]":
+    """False in the rows of a study that has several patients."""
+    pairs = frame[["study", "patient"]].drop_duplicates()
+    return ~frame["study"].isin(pairs["study"][pairs["study"].duplicated()])
+
+
+def _problems(cases: pd.DataFrame) -> list[str]:
+    """One sentence per column and check, with the first rows; `cases` are pandera's."""
+    wide = cases["schema_context"] == "DataFrameSchema"
+    kept = cases[~wide | (cases["column"] == "study")]  # a check of the frame repeats a failing row for every column
+    found = []
+    for (column, check), group in kept.groupby(["column", "check"], sort=False):
+        first = group.sort_values("index").head(SHOWN)
+        shown = ", ".join(
+            f"row {row}: {value!r}" for row, value in zip(first["index"], first["failure_case"], strict=True)
+        )
+        found.append(f"{column} {check} in {len(group)} row(s) ({shown})")
+    return found

@@ -3,22 +3,29 @@
 import dataclasses
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from filelock import FileLock
 
-from bench.data import labels, phantom, splits
-from bench.data.index import read_index
-from bench.data.tasks import ALL_TASKS, COMPETITION_TASKS, TASK_SETS
+from bench.data import labels, phantom, selection, splits
+from bench.data.fingerprint import fingerprint, image_names
+from bench.data.selection import Dropped
+from bench.data.sources import READERS, Release, read_external, read_release
+from bench.data.tasks import choose
 from bench.errors import DataError
 from bench.paths import in_project
 from bench.schema import DataConfig
 
-FINGERPRINT_IMAGES = 32
-"""How many image files the fingerprint reads: enough to tell the small release from the full one, in milliseconds."""
+OWN = ("train", "valid", "test")
+"""The splits of the set itself; every other name is an external set's."""
+
+Rows = dict[str, tuple[Path, pd.DataFrame]]
+"""By split: the root and the index."""
 
 
 @dataclass(frozen=True)
@@ -26,10 +33,12 @@ class Split:
     """The images of one split.
 
     Attributes:
-        frame: one row per image: path, patient, study, view.
+        root: the folder that paths are relative to.
+        frame: one row per image, an index (`bench.data.index`) with the labels as they were given.
         labels: [n, tasks] float64: training targets (NaN is left out of the loss) or evaluation labels (NaN undefined).
     """
 
+    root: Path
     frame: pd.DataFrame
     labels: labels.FloatArray
 
@@ -39,54 +48,93 @@ class DataSet:
     """A set ready for training.
 
     Attributes:
-        root: the folder that paths are relative to.
-        tasks: names of the label columns, in the order of the network's outputs.
+        name: of the set.
+        tasks: names of the label columns.
+        widths: how many of the network's outputs each task has (`bench.heads`).
+        external: further test sets by name.
         fingerprint: 16 hex digits; equal for equal labels, splits and images, wherever the folder lies.
         generated: whether the images are generated phantoms.
+        dropped: what was left out of each split, and why.
+        sides: by patient, train or valid; before anything was left out.
+        divided: by what.
+        policies: [tasks] what becomes of uncertain training labels.
     """
 
-    root: Path
+    name: str
     tasks: tuple[str, ...]
+    widths: tuple[int, ...]
     train: Split
     valid: Split
     test: Split
+    external: dict[str, Split]
     fingerprint: str
     generated: bool
+    dropped: tuple[Dropped, ...]
+    sides: dict[str, str]
+    divided: str
+    policies: tuple[str, ...]
+
+    @property
+    def evaluated(self) -> dict[str, Split]:
+        """The splits that predictions are recorded of, by the name that their metrics begin with."""
+        return {"valid": self.valid, "test": self.test} | self.external
 
 
-def open_dataset(config: DataConfig) -> DataSet:
+def open_dataset(config: DataConfig, *, scored: str | Sequence[str] | None = None) -> DataSet:
     """The data set of a configuration; the phantom is generated on first use.
 
+    Args:
+        config: the node `data`.
+        scored: the value of evaluation.tasks; training and validation must hold both classes of these tasks. None asks
+            for nothing.
+
     Raises:
-        DataError: a file, column, path or label is not what it should be, or a split leaves a scored task undefined.
+        DataError: a file, column, path or label is not what it should be, a key does not fit the set, patients cross
+            splits, or a split leaves a scored task undefined.
     """
-    root = _root(config)
-    if not root.is_dir():
-        raise DataError(f"data.root={root}: no such folder. It must hold train.csv and valid.csv")
-    full, test = (read_index(root / name) for name in ("train.csv", "valid.csv"))
-    tasks = TASK_SETS[config.tasks]
-    fraction = splits.default_valid_fraction(len(full)) if config.valid_fraction is None else config.valid_fraction
-    train, valid = splits.split(full, fraction)
-    splits.assert_disjoint({"train": train["patient"], "valid": valid["patient"], "test": test["patient"]})
-    train, valid, test = (_views(frame, config.views) for frame in (train, valid, test))
+    release = read_release(config.name, _root(config), config)
+    if "test" not in release.tests:
+        raise DataError(
+            f"data={config.name} has no test set of its own: name it in data.external, and train on another"
+        )
+    tasks = choose("data.tasks", config.tasks, release.observations)
+    policies = labels.policies(config.uncertain, tasks)
+    train, valid, divided = _divide(release, config)
+    known = labels.labelled(_matrix(pd.concat([train, valid]), tasks))
+    rows = {
+        "train": (release.root, train),
+        "valid": (release.root, valid),
+        "test": (release.root, release.tests["test"]),
+    }
+    external, unread = _read_external(config, tasks)
+    rows |= external
+    _check_patients(rows, config)
+    kept, dropped = _select(rows, config)
+    made = _label(kept, tasks, policies, known)
     found = DataSet(
-        root=root,
+        name=config.name,
         tasks=tasks,
-        train=Split(train, labels.training_targets(_matrix(train, tasks), config.uncertain)),
-        valid=Split(valid, labels.validation_labels(_matrix(valid, tasks))),
-        test=Split(test, labels.test_labels(_matrix(test, tasks))),
-        fingerprint=fingerprint(root, {"train": train, "valid": valid, "test": test}),
+        widths=labels.widths(policies),
+        **{name: made.pop(name) for name in OWN},
+        external=made,
+        fingerprint=fingerprint(kept, release.observations, strict=config.on_bad_image == "raise"),
         generated=config.phantom is not None,
+        dropped=(*release.dropped, *unread, *dropped),
+        sides={who: name for name in splits.SIDES for who in rows[name][1]["patient"].unique()},
+        divided=divided,
+        policies=policies,
     )
-    _check_validation(found)
+    _check_classes(found, choose("evaluation.tasks", scored, tasks) if scored is not None else ())
     return found
 
 
 def _root(config: DataConfig) -> Path:
     if config.phantom is None:
         if config.root is None:
-            raise DataError(f"data={config.name} needs data.root=DIR, the folder that holds train.csv and valid.csv")
-        return in_project(config.root)
+            raise DataError(
+                f"data={config.name} needs data.root=DIR, the set's folder: see conf/data/{config.name}.yaml"
+            )
+        return _folder("data.root", config.root)
     spec = phantom.PhantomSpec(**dataclasses.asdict(config.phantom))
     root = in_project(config.root) if config.root else in_project(f"data/phantom-{_spec_digest(spec)}")
     root.parent.mkdir(parents=True, exist_ok=True)
@@ -96,50 +144,99 @@ def _root(config: DataConfig) -> Path:
     return root
 
 
+def _folder(key: str, path: str) -> Path:
+    root = in_project(path)
+    if not root.is_dir():
+        raise DataError(f"{key}={root}: no such folder")
+    return root
+
+
 def _spec_digest(spec: phantom.PhantomSpec) -> str:
     text = json.dumps([phantom.VERSION, dataclasses.asdict(spec)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
-def _views(frame: pd.DataFrame, views: str) -> pd.DataFrame:
-    kept = frame if views == "all" else frame[frame["view"] == views].reset_index(drop=True)
-    if kept.empty:
-        raise DataError(f"data.views={views} leaves no image in a split")
-    return kept
+def _divide(release: Release, config: DataConfig) -> tuple[pd.DataFrame, pd.DataFrame, str]:
+    """(training rows, validation rows, by what): by the configuration's word, else the release's, else a hash."""
+    if config.split_file is not None and config.valid_fraction is not None:
+        raise DataError("data.split_file and data.valid_fraction both divide the patients: give one of them")
+    if release.valid is not None and config.split_file is None and config.valid_fraction is None:
+        return release.train, release.valid, "the release's own split"
+    whole = release.train if release.valid is None else pd.concat([release.train, release.valid], ignore_index=True)
+    if config.split_file is not None:
+        return *splits.split_by_file(whole, in_project(config.split_file)), f"the file {Path(config.split_file).name}"
+    given = config.valid_fraction
+    fraction = splits.default_valid_fraction(len(whole)) if given is None else given
+    return *splits.split(whole, fraction), f"a hash of the patient, {fraction:.4g} of them to validation"
 
 
-def _matrix(frame: pd.DataFrame, tasks: tuple[str, ...]) -> labels.FloatArray:
-    return frame[list(tasks)].to_numpy(np.float64)
+def _read_external(config: DataConfig, tasks: Sequence[str]) -> tuple[Rows, tuple[Dropped, ...]]:
+    """The sets of data.external, each in its data.roots.<name>, or in the set's own root where it is of its kind."""
+    found: Rows = {}
+    dropped: list[Dropped] = []
+    for name in config.external:
+        given = getattr(config.roots, name)
+        if given is None and READERS[name] != READERS[config.name]:
+            raise DataError(f"data.external={name} needs data.roots.{name}=DIR, the set's folder")
+        root = _root(config) if given is None else _folder(f"data.roots.{name}", given)
+        frame, without = read_external(name, root, config)
+        if frame.reindex(columns=list(tasks)).isna().all(axis=None):
+            raise DataError(f"data.external={name}: none of its labels is of a task trained on ({', '.join(tasks)})")
+        found[name] = root, frame
+        dropped += without
+    return found, tuple(dropped)
 
 
-def fingerprint(root: Path, frames: dict[str, pd.DataFrame]) -> str:
-    """16 hex digits over every row of every split, and over the bytes of a fixed sample of the images.
-
-    The sample holds the images whose path's hash is lowest, so that it does not depend on the order of the rows.
-
-    Raises:
-        DataError: a sampled image is missing.
-    """
-    digest = hashlib.sha256()
-    for name, frame in frames.items():
-        rows = frame[["path", "view", *ALL_TASKS]].sort_values("path")
-        digest.update(f"{name}\n{rows.to_csv(index=False)}".encode())
-    paths = pd.concat([frame["path"] for frame in frames.values()])
-    for path in sorted(paths, key=lambda text: hashlib.sha256(text.encode()).digest())[:FINGERPRINT_IMAGES]:
-        try:
-            digest.update(hashlib.sha256((root / path).read_bytes()).digest())
-        except OSError as error:
-            raise DataError(f"{root / path}: {error.strerror}; its row is in the CSV file") from None
-    return digest.hexdigest()[:16]
+def _check_patients(rows: Rows, config: DataConfig) -> None:
+    """Patients of one source stand in one split; a set's own test patients may be scored again as an external set."""
+    patients = {name: frame["patient"].unique() for name, (_, frame) in rows.items()}
+    own = {name: patients[name] for name in OWN}
+    splits.assert_disjoint(own)
+    for name in config.external:
+        if READERS[name] == READERS[config.name] or rows[name][0] == rows["train"][0]:
+            splits.assert_disjoint({"train": own["train"], "valid": own["valid"], f"external {name}": patients[name]})
 
 
-def _check_validation(found: DataSet) -> None:
-    """Checkpoints are chosen by the mean AUROC of the five tasks: each must have both classes there."""
-    for task in COMPETITION_TASKS:
-        column = found.valid.labels[:, found.tasks.index(task)]
-        positive, negative = int((column == 1).sum()), int((column == 0).sum())
-        if not positive or not negative:
-            raise DataError(
-                f"the validation split ({len(column)} images) has {positive} positive and {negative} negative {task}, "
-                "so its AUROC is undefined and no checkpoint can be chosen: raise data.valid_fraction"
-            )
+def _select(rows: Rows, config: DataConfig) -> tuple[Rows, tuple[Dropped, ...]]:
+    """The rows that are used, and what was left out."""
+    kept: Rows = {}
+    dropped: list[Dropped] = []
+    for name, (root, frame) in rows.items():
+        chosen, without = selection.keep(frame, config, name)
+        dropped += without
+        if name == "train":
+            chosen, without = selection.thin(chosen, config)
+            dropped += without
+        kept[name] = root, chosen
+    return kept, tuple(dropped)
+
+
+def _label(rows: Rows, tasks: Sequence[str], policies: Sequence[str], known: npt.NDArray[np.bool_]) -> dict[str, Split]:
+    """Every split with its targets (train) or evaluation labels."""
+    made = {}
+    for name, (root, frame) in rows.items():
+        given = _matrix(frame, tasks)
+        if name == "train":
+            images = image_names(frame).tolist()
+            values = labels.training_targets(given, policies, known=known, images=images, tasks=tasks)
+        elif name == "valid":
+            values = labels.validation_labels(given, known=known)
+        else:
+            values = labels.test_labels(given)
+        made[name] = Split(root, frame, values)
+    return made
+
+
+def _matrix(frame: pd.DataFrame, tasks: Sequence[str]) -> labels.FloatArray:
+    """[n, tasks] float64 labels as given; an external set may lack a task, and is blank there."""
+    return frame.reindex(columns=list(tasks)).to_numpy(np.float64)
+
+
+def _check_classes(found: DataSet, tasks: Sequence[str]) -> None:
+    """What is scored must be learnable, and checkpoints are chosen by its validation AUROC."""
+    problems = [
+        *labels.empty_classes("training", found.train.labels, found.tasks, found.widths, tasks),
+        *labels.empty_classes("validation", found.valid.labels, found.tasks, (1,) * len(found.tasks), tasks),
+    ]
+    if problems:
+        raise DataError("\n".join(problems))

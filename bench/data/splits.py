@@ -1,15 +1,26 @@
-"""Training and validation split of train.csv by patient."""
+"""Training and validation split by patient: by a hash, by a file, or as the release has it."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 import pandas as pd
+import pandera.pandas as pa
 
+from bench.data.index import SHOWN, read_table
+from bench.data.sources import common
 from bench.errors import DataError
 
 LARGE = 50_000
 VALIDATION_IMAGES = 5_000
 SMALL_FRACTION = 0.1
+
+SIDES = ("train", "valid")
+COLUMNS: dict[str, tuple[pa.Check, ...]] = {
+    "patient": (common.filled("patient"), common.once("patient")),
+    "split": (common.filled("split"), common.among("split", SIDES)),
+}
+"""Of a split file."""
 
 
 def default_valid_fraction(images: int) -> float:
@@ -30,14 +41,13 @@ def is_validation(patient: str, fraction: float) -> bool:
 
 
 def split(frame: pd.DataFrame, fraction: float) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """(training rows, validation rows) of an index, divided by patient.
+    """(training rows, validation rows) of an index, divided by a hash of the patient.
 
     Raises:
         DataError: one of the two would be empty.
     """
     chosen = {patient: is_validation(patient, fraction) for patient in frame["patient"].unique()}
-    mask = frame["patient"].map(chosen).astype(bool)
-    train, valid = frame[~mask].reset_index(drop=True), frame[mask].reset_index(drop=True)
+    train, valid = _divide(frame, chosen)
     if train.empty or valid.empty:
         raise DataError(
             f"{len(chosen)} patients at data.valid_fraction={fraction:g} leave {len(train)} training and "
@@ -46,7 +56,48 @@ def split(frame: pd.DataFrame, fraction: float) -> tuple[pd.DataFrame, pd.DataFr
     return train, valid
 
 
-def assert_disjoint(splits: dict[str, Iterable[str]]) -> None:
+def split_by_file(frame: pd.DataFrame, csv: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """(training rows, validation rows) of an index, divided as a split file says.
+
+    Args:
+        frame: an index.
+        csv: its columns are `patient` and `split` (train or valid).
+
+    Raises:
+        DataError: the file is wrong, or does not name exactly the patients of the index, or leaves one side empty.
+    """
+    table = common.declared(read_table(csv, list(COLUMNS), dtype="str"), COLUMNS, csv)
+    named, there = set(table["patient"]), set(frame["patient"])
+    _refuse(csv, there - named, "of the set's patients have no row")
+    _refuse(csv, named - there, "patients are not in the set")
+    train, valid = _divide(frame, dict(zip(table["patient"], table["split"] == "valid", strict=True)))
+    if train.empty or valid.empty:
+        raise DataError(f"{csv}: leaves {len(train)} training and {len(valid)} validation images")
+    return train, valid
+
+
+def _refuse(csv: Path, patients: set[str], what: str) -> None:
+    if patients:
+        raise DataError(f"{csv}: {len(patients)} {what}: {', '.join(sorted(patients)[:SHOWN])}")
+
+
+def _divide(frame: pd.DataFrame, validation: Mapping[str, bool]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    mask = frame["patient"].map(validation).astype(bool)
+    return frame[~mask].reset_index(drop=True), frame[mask].reset_index(drop=True)
+
+
+def write_split(path: Path, sides: Mapping[str, str]) -> None:
+    """Writes a split file, sorted by patient, that `data.split_file` reads.
+
+    Args:
+        path: the file.
+        sides: by patient, train or valid (`DataSet.sides`).
+    """
+    rows = pd.DataFrame(sorted(sides.items()), columns=list(COLUMNS))
+    rows.to_csv(path, index=False, lineterminator="\n")
+
+
+def assert_disjoint(splits: Mapping[str, Iterable[str]]) -> None:
     """Refuses splits that share a patient.
 
     Raises:

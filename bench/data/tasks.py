@@ -1,7 +1,12 @@
-"""The observations of CheXpert and the five that the competition and the paper score.
+"""The observations of CheXpert, the five that the competition and the paper score, and how a key chooses among a set's.
 
 Source: PROTOCOL, "CheXpert facts" (the columns of train.csv, in their order) and "Known" (the five tasks).
 """
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+from bench.errors import DataError
 
 OBSERVATIONS: tuple[str, ...] = (
     "No Finding",
@@ -30,4 +35,36 @@ ALL_TASKS: tuple[str, ...] = tuple(task_name(observation) for observation in OBS
 COMPETITION_TASKS: tuple[str, ...] = ("atelectasis", "cardiomegaly", "consolidation", "edema", "pleural_effusion")
 
 TASK_SETS: dict[str, tuple[str, ...]] = {"all": ALL_TASKS, "competition": COMPETITION_TASKS}
-"""What the keys `data.tasks` (trained on) and `evaluation.tasks` (scored) may say."""
+"""What `data.tasks` (trained on) and `evaluation.tasks` (scored) may say besides a list; `all` is a set's own tasks."""
+
+
+def choose(key: str, chosen: str | Sequence[str], available: Sequence[str]) -> tuple[str, ...]:
+    """The names that a key stands for: `all` that are available, the `competition`'s five, or a list.
+
+    Args:
+        key: `data.tasks` or `evaluation.tasks`, for the message.
+        chosen: its value.
+        available: the set's tasks, or those that a network was trained on.
+
+    Raises:
+        DataError: a name that is not available (the nearest and all valid ones are named), or one given twice.
+    """
+    if chosen == "all":
+        return tuple(available)
+    names = COMPETITION_TASKS if chosen == "competition" else tuple(chosen)
+    unknown = [name for name in names if name not in available]
+    if unknown:
+        said = chosen if isinstance(chosen, str) else f"[{','.join(names)}]"
+        raise DataError(
+            f"{key}={said}: no task {', '.join(near(name, available) for name in unknown)}; "
+            f"valid: all, or a list of {', '.join(available)}"
+        )
+    if len(set(names)) < len(names):
+        raise DataError(f"{key}=[{','.join(names)}]: a task is named twice")
+    return names
+
+
+def near(name: str, valid: Iterable[str]) -> str:
+    """An unknown name as a message shows it, with the valid one that is most like it where there is one."""
+    found = difflib.get_close_matches(name, list(valid), n=1)
+    return f"{name} (did you mean {found[0]}?)" if found else name

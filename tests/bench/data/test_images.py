@@ -1,97 +1,217 @@
+import gc
+import multiprocessing
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from PIL import Image
+from torch.utils.data import DataLoader
 
-from bench.data.images import ChestXrayDataset, TrainingSampler, evaluation_loader, read_image, training_loader
+from bench.config import compose_config
+from bench.data.cache import open_cache
+from bench.data.images import Images, drop_bad, evaluation_loader, flip, open_caches, training_loader
+from bench.data.resident import ResidentImages
 from bench.data.sets import Split
 from bench.errors import DataError
 
+SIDE = 64
+
 
 @pytest.fixture
-def root(tmp_path):
+def split(tmp_path):
+    """Ten pictures, taller and wider than the crop, that differ in every pixel."""
+    folder = tmp_path / "set"
+    folder.mkdir()
     rng = np.random.default_rng(0)
     for number in range(10):
-        pixels = rng.integers(0, 256, (64, 78), dtype=np.uint8)
-        Image.fromarray(pixels).save(tmp_path / f"{number}.png")
-    return tmp_path
+        shape = (64, 78) if number % 2 else (80, 64)
+        Image.fromarray(rng.integers(0, 256, shape, np.uint8)).save(folder / f"{number}.png")
+    frame = pd.DataFrame({"path": [f"{n}.png" for n in range(10)], "row": range(2, 12)})
+    labels = np.stack([np.arange(10.0) % 2, np.full(10, np.nan)], 1)
+    return Split(root=folder, frame=frame, labels=labels)
 
 
-def dataset(root, *, resize=64, crop=64):
-    labels = np.arange(10.0)[:, None] % 2
-    return ChestXrayDataset(
-        root, Split(pd.DataFrame({"path": [f"{n}.png" for n in range(10)]}), labels), resize=resize, crop=crop
-    )
+def cache_of(split, on_bad="raise"):
+    frames, folder = {"train": split.frame}, split.root.parent / "cache"
+    return open_cache(split.root, frames, shorter_side=SIDE, folder=folder, on_bad=on_bad, progress=False)
 
 
-def test_the_shorter_side_is_resized_and_the_aspect_kept(root):
-    assert read_image(root / "0.png", 32).shape == (32, 39)
-    Image.new("L", (50, 100)).save(root / "tall.png")
-    assert read_image(root / "tall.png", 25).shape == (50, 25)
-    assert read_image(root / "0.png", 64).shape == (64, 78)
-
-
-def test_an_unchanged_size_leaves_every_pixel(root):
-    np.testing.assert_array_equal(read_image(root / "0.png", 64), np.asarray(Image.open(root / "0.png")))
-
-
-@pytest.mark.parametrize(
-    ("content", "message"), [(None, "no such image"), (b"", "cannot be decoded"), (b"GIF89a", "cannot")]
-)
-def test_an_image_that_cannot_be_read_is_named(root, content, message):
-    path = root / "bad.png"
-    if content is not None:
-        path.write_bytes(content)
-    with pytest.raises(DataError, match=rf"bad.png: {message}"):
-        read_image(path, 64)
-
-
-def test_a_truncated_jpeg_is_refused(root):
-    Image.open(root / "0.png").save(root / "whole.jpg")
-    (root / "torn.jpg").write_bytes((root / "whole.jpg").read_bytes()[:-500])
-    with pytest.raises(DataError, match=r"torn.jpg: cannot be decoded \(.*truncated"):
-        read_image(root / "torn.jpg", 64)
-
-
-def test_crops_lie_where_the_draw_says(root):
-    whole = np.asarray(Image.open(root / "3.png"))
-    item = dataset(root, crop=40)[(3, 0.0, 1.0)]
-    np.testing.assert_array_equal(item["image"][0], whole[:40, 38:])
-    centre = dataset(root, crop=40)[(3, 0.5, 0.5)]
-    np.testing.assert_array_equal(centre["image"][0], whole[12:52, 19:59])
-    assert item["image"].shape == (1, 40, 40)
-    assert (item["row"], item["label"].tolist()) == (3, [1.0])
-
-
-def test_a_crop_larger_than_the_image_is_refused(root):
-    with pytest.raises(DataError, match="crop=65 is larger than protocol.image.resize=64"):
-        dataset(root, crop=65)
-
-
-def test_an_epoch_is_a_permutation_that_seed_and_epoch_decide():
-    sampler = TrainingSampler(50, seed=0)
-    first = list(sampler)
-    assert first == list(sampler)
-    assert sorted(row for row, _, _ in first) == list(range(50))
-    sampler.set_epoch(1)
-    second = list(sampler)
-    assert [row for row, _, _ in second] != [row for row, _, _ in first]
-    assert list(TrainingSampler(50, seed=1)) != first
+def source(split, *, crop=32, **options):
+    return Images(cache_of(split), split, crop=crop, **options)
 
 
 def batches(loader):
     return [{key: value.clone() for key, value in batch.items()} for batch in loader]
 
 
-def test_the_number_of_workers_changes_nothing(root):
-    plain = batches(training_loader(dataset(root, crop=32), batch_size=3, seed=0, workers=0))
-    parallel = batches(training_loader(dataset(root, crop=32), batch_size=3, seed=0, workers=2))
-    assert len(plain) == 3, "the incomplete batch is dropped"
-    for one, other in zip(plain, parallel, strict=True):
-        assert all(torch.equal(one[key], other[key]) for key in ("image", "label", "row"))
+def equal(ours, theirs):
+    return len(ours) == len(theirs) and all(
+        one.keys() == other.keys() and all(torch.equal(one[key].nan_to_num(7), other[key].nan_to_num(7)) for key in one)
+        for one, other in zip(ours, theirs, strict=True)
+    )
 
 
-def test_evaluation_sees_every_image_once_in_order(root):
-    seen = batches(evaluation_loader(dataset(root, crop=32), batch_size=4, workers=0))
+def test_a_batch_is_what_its_draws_say(split):
+    loader = training_loader(source(split), batch_size=3, seed=0, workers=0)
+    drawn, seen = list(loader.sampler), batches(loader)
+    assert len(seen) == len(loader) == 3, "the incomplete batch is dropped"
+    for draws, batch in zip(drawn, seen, strict=True):
+        assert {key: (tuple(value.shape), value.dtype) for key, value in batch.items()} == {
+            "image": ((3, 1, 32, 32), torch.uint8),
+            "label": ((3, 2), torch.float32),
+            "row": ((3,), torch.int64),
+            "flip": ((3,), torch.bool),
+        }
+        assert batch["row"].tolist() == draws.rows.tolist()
+        assert batch["label"][:, 0].tolist() == [row % 2 for row in draws.rows]
+        assert batch["label"][:, 1].isnan().all()
+        for i, row in enumerate(draws.rows):
+            whole = np.asarray(Image.open(split.root / f"{row}.png"))
+            top = round(draws.vertical[i] * (whole.shape[0] - 32))
+            left = round(draws.horizontal[i] * (whole.shape[1] - 32))
+            np.testing.assert_array_equal(batch["image"][i, 0], whole[top : top + 32, left : left + 32])
+
+
+def test_evaluation_cuts_at_the_centre_and_in_order(split):
+    seen = batches(evaluation_loader(source(split), batch_size=4, workers=0))
     assert torch.cat([batch["row"] for batch in seen]).tolist() == list(range(10))
+    whole = np.asarray(Image.open(split.root / "0.png"))
+    np.testing.assert_array_equal(seen[0]["image"][0, 0], whole[24:56, 16:48])
+
+
+def test_workers_change_nothing_over_epochs(split):
+    loaders = [
+        training_loader(source(split, flip=True), batch_size=3, micro_batch=1, seed=0, workers=n) for n in (0, 2)
+    ]
+    for epoch in range(2):
+        for loader in loaders:
+            loader.sampler.set_epoch(epoch)
+        assert equal(*(batches(loader) for loader in loaders))
+    both = [batches(evaluation_loader(source(split), batch_size=4, workers=n)) for n in (0, 2)]
+    assert equal(*both)
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_spawned_serves_the_same(split):
+    ours = training_loader(source(split), batch_size=3, seed=0, workers=1)
+    assert isinstance(ours, DataLoader)
+    ours.multiprocessing_context = "spawn"
+    assert equal(batches(ours), batches(training_loader(source(split), batch_size=3, seed=0, workers=0)))
+
+
+def test_a_resumed_epoch_serves_the_rest(split):
+    whole = training_loader(source(split), batch_size=3, seed=0, workers=0)
+    resumed = training_loader(source(split), batch_size=3, seed=0, workers=2)
+    resumed.sampler.start(0, 2)
+    assert equal(batches(resumed), batches(whole)[2:])
+
+
+def test_processes_share_the_evaluation_without_repeats(split):
+    parts = [evaluation_loader(source(split), batch_size=2, workers=0, rank=rank, world=3) for rank in range(3)]
+    assert sorted(int(row) for part in parts for batch in part for row in batch["row"]) == list(range(10))
+
+
+def test_a_crop_larger_than_the_images_is_refused(split):
+    with pytest.raises(DataError, match="crop=65 is larger than protocol.image.resize=64"):
+        source(split, crop=65)
+
+
+def test_flip_exchanges_left_and_right_where_it_is_asked_to():
+    images = torch.arange(24, dtype=torch.uint8).view(2, 1, 3, 4)
+    flipped = flip(images, torch.tensor([True, False]))
+    np.testing.assert_array_equal(flipped[0, 0], np.fliplr(images[0, 0]))
+    np.testing.assert_array_equal(flipped[1, 0], images[1, 0])
+    assert flipped.dtype == torch.uint8
+
+
+def test_bad_images_are_dropped_with_their_labels(split):
+    assert drop_bad(split, cache_of(split)) is split
+    (split.root / "3.png").unlink()
+    cache = cache_of(split, on_bad="skip")
+    kept = drop_bad(split, cache)
+    assert kept.frame["path"].tolist() == [f"{n}.png" for n in range(10) if n != 3]
+    assert kept.frame.index.tolist() == list(range(9))
+    np.testing.assert_array_equal(kept.labels[:, 0], [n % 2 for n in range(10) if n != 3])
+    assert len(Images(cache, kept, crop=32)) == 9
+    with pytest.raises(DataError, match="3.png"):
+        Images(cache, split, crop=32)
+
+
+def test_splits_below_one_root_share_a_cache_and_others_do_not(split, tmp_path):
+    (split.root.parent / "other").symlink_to(split.root)  # another path, the same folder
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    Image.open(split.root / "0.png").save(elsewhere / "0.png")
+    other = Split(root=elsewhere, frame=split.frame[:1], labels=split.labels[:1])
+    config = compose_config(["data=chexpert", f"data.cache={tmp_path}/cache"]).data
+    caches = open_caches({"train": split, "test": split, "nih": other}, config, shorter_side=SIDE)
+    assert caches["train"] is caches["test"]
+    assert caches["nih"].folder != caches["train"].folder
+    assert (len(caches["train"]), len(caches["nih"])) == (10, 1)
+
+
+@pytest.mark.parametrize("crop", [32, 64])
+def test_resident_images_are_the_hosts_pixels(split, crop):
+    rows = np.array([7, 2, 2, 9])  # a part of the split, in an order of its own
+    part = Split(root=split.root, frame=split.frame.iloc[rows], labels=split.labels[rows])
+    host = training_loader(source(split, crop=crop, flip=True), batch_size=5, seed=3, workers=0)
+    kept = source(split, crop=crop, flip=True, resident=True)
+    resident = ResidentImages(kept.cache, kept.positions, torch.device("cpu"))
+    pairs = list(zip(host, training_loader(kept, batch_size=5, seed=3, workers=0), strict=True))
+    assert any(ours["flip"].any() for ours, _ in pairs)
+    for ours, theirs in pairs:
+        assert "image" not in theirs
+        image = resident.crops(theirs["row"], theirs["vertical"], theirs["horizontal"], theirs["flip"], crop)
+        assert torch.equal(image, flip(ours["image"], ours["flip"]))
+        assert torch.equal(theirs["row"], ours["row"])
+    few = Images(kept.cache, part, crop=crop)
+    held = ResidentImages(few.cache, few.positions, torch.device("cpu"))
+    half, never = torch.full((4,), 0.5, dtype=torch.float64), torch.zeros(4, dtype=torch.bool)
+    seen = held.crops(torch.arange(4), half, half, never, crop)
+    assert torch.equal(seen, next(iter(evaluation_loader(few, batch_size=4, workers=0)))["image"])
+
+
+def test_a_device_without_room_is_said(split, monkeypatch):
+    kept = source(split)
+
+    def full(*_, **__):
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr("bench.data.resident.torch.empty", full)
+    with pytest.raises(DataError, match=r"resident=device needs 0.0 GB for 10 images, and cpu .*resident=host"):
+        ResidentImages(kept.cache, kept.positions, torch.device("cpu"))
+
+
+def own_memory(pid):
+    """KiB that belong to one process and no file: what grows where something is copied or kept."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith(("Anonymous:", "Private_Dirty:")))
+
+
+@pytest.mark.slow
+def test_memory_stays_flat_over_epochs(tmp_path):
+    folder = tmp_path / "set"
+    folder.mkdir()
+    pixels = np.random.default_rng(0).integers(0, 256, (256, 256), np.uint8)
+    Image.fromarray(pixels).save(folder / "0.png")
+    for number in range(1, 600):  # 39 MB decoded
+        (folder / f"{number}.png").symlink_to(folder / "0.png")
+    frame = pd.DataFrame({"path": [f"{n}.png" for n in range(600)], "row": range(600)})
+    one = Split(root=folder, frame=frame, labels=np.zeros((600, 5)))
+    cache = open_cache(
+        folder, {"train": frame}, shorter_side=256, folder=tmp_path / "cache", on_bad="raise", progress=False
+    )
+    loader = training_loader(Images(cache, one, crop=224), batch_size=16, seed=0, workers=2)
+    used = []
+    for epoch in range(12):
+        loader.sampler.set_epoch(epoch)
+        for batch in loader:
+            assert batch["image"].shape[0] == 16
+        gc.collect()
+        workers = [process.pid for process in multiprocessing.active_children()]
+        assert len(workers) == 2
+        used.append([own_memory(pid) for pid in ("self", *workers)])
+    growth = np.max(used[6:], 0) - np.max(used[2:6], 0)
+    assert (growth < 4_000).all(), f"KiB of this process and its workers by epoch: {used}"

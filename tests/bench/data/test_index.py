@@ -1,82 +1,150 @@
+import gzip
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from bench.data.index import read_index
-from bench.data.tasks import OBSERVATIONS
+from bench.data.index import INDEX, check_index, read_table
 from bench.errors import DataError
 
+CSV = "set.csv"
 
-def table(**changes):
+
+def frame(**changes):
     rows = pd.DataFrame(
         {
-            "Path": [
-                "CheXpert-v1.0-small/train/patient00001/study1/view1_frontal.jpg",
-                "CheXpert-v1.0-small/train/patient00001/study2/view1_lateral.jpg",
-                "CheXpert-v1.0-small/train/patient00002/study1/view1_frontal.jpg",
-            ],
-            "Sex": ["Female", "Female", "Unknown"],
-            "Age": [60, 60, 0],
-            "Frontal/Lateral": ["Frontal", "Lateral", "Frontal"],
-            "AP/PA": ["AP", None, "PA"],
-            **{name: [1.0, -1.0, None] for name in OBSERVATIONS},
+            "path": ["a/1.jpg", "a/2.jpg", "b/1.jpg"],
+            "patient": ["a", "a", "b"],
+            "study": ["a/1", "a/1", "b/1"],
+            "view": ["frontal", "lateral", "frontal"],
+            "sex": ["Female", "Female", "Unknown"],
+            "age": [60, 60, None],
+            "ap_pa": ["AP", None, "PA"],
+            "row": [2, 3, 4],
+            "edema": [1.0, -1.0, None],
+            "fracture": [0, 1, 0],
         }
     )
     return rows.assign(**changes)
 
 
-def saved(tmp_path, rows):
-    rows.to_csv(tmp_path / "train.csv", index=False)
-    return tmp_path / "train.csv"
+def checked(**changes):
+    return check_index(frame(**changes), observations=("edema", "fracture"), csv=CSV)
 
 
-def test_rows_come_out_as_they_went_in(tmp_path):
-    frame = read_index(saved(tmp_path, table()))
-    assert list(frame["path"]) == [
-        "train/patient00001/study1/view1_frontal.jpg",
-        "train/patient00001/study2/view1_lateral.jpg",
-        "train/patient00002/study1/view1_frontal.jpg",
-    ]
-    assert list(frame["study"]) == ["patient00001/study1", "patient00001/study2", "patient00002/study1"]
-    assert list(frame["view"]) == ["frontal", "lateral", "frontal"]
-    np.testing.assert_array_equal(frame["pleural_effusion"], [1, -1, np.nan])
+def test_what_holds_comes_out_typed_and_in_order():
+    index = checked(extra=1)
+    assert tuple(index.columns) == (*INDEX, "edema", "fracture")
+    assert {name: str(index[name].dtype) for name in ("age", "row", "edema", "fracture")} == {
+        "age": "float64",
+        "row": "int64",
+        "edema": "float64",
+        "fracture": "float64",
+    }
+    np.testing.assert_array_equal(index["edema"], [1, -1, np.nan])
+    assert list(index["ap_pa"].isna()) == [False, True, False]
 
 
-def test_columns_are_found_by_name_in_any_order(tmp_path):
-    rows = table(Extra=1)
-    shuffled = rows[sorted(rows.columns, reverse=True)]
-    pd.testing.assert_frame_equal(read_index(saved(tmp_path, shuffled)), read_index(saved(tmp_path, rows)))
+def test_labels_may_be_written_as_text():
+    np.testing.assert_array_equal(checked(edema=["1.0", "-1", None])["edema"], [1, -1, np.nan])
 
 
-def test_a_missing_file_names_where_it_looked(tmp_path):
-    with pytest.raises(DataError, match=rf"{tmp_path}/train.csv: no such file"):
-        read_index(tmp_path / "train.csv")
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"edema": ["yes", 2, None]}, r"edema is none of 1, 0, -1 and blank in 2 row\(s\) \(row 2: 'yes', row 3: 2\)"),
+        ({"edema": [0.5, 0, 0]}, r"edema is none of 1, 0, -1 and blank in 1 row\(s\) \(row 2: 0.5\)"),
+        ({"view": ["frontal", "oblique", None]}, r"view is none of frontal, lateral in 2 row\(s\) \(row 3: 'oblique'"),
+        ({"sex": ["F", "Male", "Male"]}, r"sex is none of Female, Male, Unknown in 1 row\(s\) \(row 2: 'F'\)"),
+        ({"ap_pa": ["AP", "LL", "PA"]}, r"ap_pa is none of AP, PA, blank in 1 row\(s\) \(row 3: 'LL'\)"),
+        ({"age": [60, -1, 414]}, r"age is no number of years from 0 to 125 in 2 row\(s\) \(row 3: -1, row 4: 414\)"),
+        ({"patient": ["a", "a", ""]}, r"patient is blank in 1 row\(s\) \(row 4: ''\)"),
+        ({"study": ["a/1", None, "b/1"]}, r"study is blank in 1 row\(s\) \(row 3: "),
+        ({"study": ["x", "x", "x"]}, r"study belongs to several patients in 3 row\(s\) \(row 2: 'x'"),
+        ({"path": ["a/1.jpg", "a/2.jpg", "a/1.jpg"]}, r"path is there twice in 1 row\(s\) \(row 4: 'a/1.jpg'\)"),
+    ],
+)
+def test_each_problem_is_said_with_file_row_and_value(changes, message):
+    with pytest.raises(DataError, match=rf"^{CSV}: .*{message}"):
+        checked(**changes)
 
 
-def test_a_renamed_column_is_named(tmp_path):
-    with pytest.raises(DataError, match=r"no column Edema; there are: .*Oedema"):
-        read_index(saved(tmp_path, table().rename(columns={"Edema": "Oedema"})))
+@pytest.mark.parametrize(
+    "path",
+    ["/etc/passwd", "../x.jpg", "a/../../x.jpg", "a/..", "./a.jpg", "a//b.jpg", r"a\b.jpg", "C:/a.jpg", "a/", "", None],
+)
+def test_a_path_that_may_leave_the_root_is_refused(path):
+    with pytest.raises(DataError, match=r"path lies outside the root in 1 row\(s\) \(row 3: "):
+        checked(path=["a/1.jpg", path, "b/1.jpg"])
 
 
-def test_an_empty_file_is_refused(tmp_path):
-    with pytest.raises(DataError, match="no rows"):
-        read_index(saved(tmp_path, table().iloc[:0]))
+@pytest.mark.parametrize("path", ["a..b/c.jpg", "a/.hidden.jpg", "CheXpert-v1.0 batch 1 (validate & csv)/x.jpg"])
+def test_dots_and_spaces_in_names_are_no_harm(path):
+    assert checked(path=["a/1.jpg", path, "b/1.jpg"])["path"][1] == path
 
 
-def test_all_problems_come_together_with_file_row_and_value(tmp_path):
-    rows = table(Edema=["yes", 2, None], **{"Frontal/Lateral": ["Frontal", "Oblique", "Frontal"]})
-    rows.loc[2, "Path"] = rows.loc[0, "Path"]
+def test_all_problems_of_a_file_come_together_and_few_rows_are_shown():
+    many = pd.concat([frame()] * 4, ignore_index=True).assign(row=range(2, 14), edema=7)
     with pytest.raises(DataError) as caught:
-        read_index(saved(tmp_path, rows))
+        check_index(many, observations=("edema", "fracture"), csv=CSV)
     message = str(caught.value)
-    assert "Edema is none of 1, 0, -1 and blank in 2 row(s) (row 2: 'yes', row 3: '2')" in message
-    assert "Frontal/Lateral is neither Frontal nor Lateral in 1 row(s) (row 3: 'Oblique')" in message
-    assert "the same image twice in 1 row(s) (row 4:" in message
+    assert (
+        "edema is none of 1, 0, -1 and blank in 12 row(s) (row 2: 7, row 3: 7, row 4: 7, row 5: 7, row 6: 7)" in message
+    )
+    assert "path is there twice in 9 row(s)" in message
 
 
-@pytest.mark.parametrize("path", ["../../etc/passwd", "CheXpert/train/patient1/study1/../../../x.jpg", "a/train/1.jpg"])
-def test_a_path_that_is_not_chexperts_is_refused(tmp_path, path):
-    rows = table()
-    rows.loc[1, "Path"] = path
-    with pytest.raises(DataError, match=r"path does not end in .* in 1 row\(s\) \(row 3: "):
-        read_index(saved(tmp_path, rows))
+def saved(tmp_path, text):
+    (tmp_path / CSV).write_text(text)
+    return tmp_path / CSV
+
+
+def test_a_table_is_read_plain_or_compressed(tmp_path):
+    plain = read_table(saved(tmp_path, "a,b\n1,x\n2,\n"), ("b", "a"), dtype={"b": "str"})
+    with gzip.open(tmp_path / "set.csv.gz", "wt") as file:
+        file.write("a,b\n1,x\n2,\n")
+    pd.testing.assert_frame_equal(read_table(tmp_path / "set.csv.gz", ("a", "b"), dtype={"b": "str"}), plain)
+
+
+def test_a_missing_file_says_where_it_was_looked_for_and_what_is_there(tmp_path):
+    (tmp_path / "holiday.jpg").touch()
+    with pytest.raises(DataError, match=rf"{tmp_path}/set.csv: no such file; in {tmp_path} there is holiday.jpg"):
+        read_table(tmp_path / CSV, ("a",))
+
+
+def test_a_missing_folder_is_said(tmp_path):
+    with pytest.raises(DataError, match=rf"{tmp_path}/no is no folder"):
+        read_table(tmp_path / "no" / CSV, ("a",))
+
+
+def test_a_renamed_column_is_named_with_the_nearest(tmp_path):
+    with pytest.raises(DataError, match=r"no column Edema \(did you mean Oedema\?\), Zzz; there are: Oedema, b"):
+        read_table(saved(tmp_path, "Oedema,b\n1,2\n"), ("Edema", "Zzz", "b"))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "the file is empty"),
+        ("a,b\n", "no rows"),
+        ('a,b\n"1,2\n', "cannot be read as a table"),
+        ("a,b\n1,2,3\n4,5,6\n", "rows have more values than its header has columns"),
+        ("a,b\n1,2\n3,4,5\n", "cannot be read as a table"),
+    ],
+)
+def test_a_file_without_a_table_is_refused(tmp_path, text, message):
+    with pytest.raises(DataError, match=message):
+        read_table(saved(tmp_path, text), ("a", "b"))
+
+
+def test_a_torn_compressed_file_is_refused(tmp_path):
+    whole = gzip.compress(b"a,b\n" + b"1,2\n" * 1000)
+    (tmp_path / "set.csv.gz").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DataError, match="cannot be read as a table"):
+        read_table(tmp_path / "set.csv.gz", ("a", "b"))
+
+
+def test_a_picture_is_no_table(tmp_path):
+    (tmp_path / CSV).write_bytes(b"\xff\xd8\xff\xe0" * 100)
+    with pytest.raises(DataError, match="cannot be read as a table"):
+        read_table(tmp_path / CSV, ("a",))

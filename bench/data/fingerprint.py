@@ -1,0 +1,65 @@
+"""A data set's content as 16 hex digits."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from bench.errors import DataError
+
+IMAGES = 32
+"""How many image files are read: enough to tell the small release from the full one, in milliseconds."""
+
+BLANK = 9
+"""What a blank label is hashed as; none of 1, 0 and -1."""
+
+
+def image_names(frame: pd.DataFrame) -> "pd.Series[str]":
+    """What names each image for good: its study and file name, wherever a release or a batch folder puts them."""
+    return frame["study"] + "/" + frame["path"].str.replace(r"^.*/", "", regex=True)
+
+
+def fingerprint(splits: Mapping[str, tuple[Path, pd.DataFrame]], observations: Sequence[str], *, strict: bool) -> str:
+    """16 hex digits over every row of every split, and over the bytes of a fixed sample of the images.
+
+    Neither the order of the rows nor the folder's name matters. The sample: the images whose name's hash is lowest.
+
+    Args:
+        splits: by name, root and index.
+        observations: names of the label columns; a split may lack some.
+        strict: whether a sampled image must be there; else its absence is part of the fingerprint.
+
+    Raises:
+        DataError: a sampled image cannot be read, and `strict`.
+    """
+    digest, sample = hashlib.sha256(), {}
+    for name, (root, frame) in splits.items():
+        images = image_names(frame)
+        hashes = _row_hashes(images, frame, observations)
+        digest.update(f"{name}: {len(frame)} of {','.join(observations)}\n".encode())
+        digest.update(np.sort(hashes).tobytes())
+        order = pd.util.hash_array(images.to_numpy(dtype=object), categorize=False)
+        for row in np.argsort(order, kind="stable")[:IMAGES]:
+            sample[int(order[row]), images.iloc[row]] = (root / frame["path"].iloc[row], int(frame["row"].iloc[row]))
+    for key in sorted(sample)[:IMAGES]:
+        digest.update(_image_digest(*sample[key], strict=strict))
+    return digest.hexdigest()[:16]
+
+
+def _row_hashes(images: "pd.Series[str]", frame: pd.DataFrame, observations: Sequence[str]) -> npt.NDArray[np.uint64]:
+    """[n] uint64."""
+    labels = frame.reindex(columns=list(observations)).fillna(BLANK).astype("int8")
+    columns = labels.assign(image=images, patient=frame["patient"], view=frame["view"])
+    return np.asarray(pd.util.hash_pandas_object(columns, index=False, categorize=False), dtype=np.uint64)
+
+
+def _image_digest(path: Path, row: int, *, strict: bool) -> bytes:
+    try:
+        return hashlib.sha256(path.read_bytes()).digest()
+    except OSError as error:
+        if strict:
+            raise DataError(f"{path}: {error.strerror}; it is row {row} of the CSV file") from None
+        return b"missing"

@@ -1,0 +1,150 @@
+"""Decoded images on disk: one flat file of pixels that only grows, and a journal of what lies where in it.
+
+A chunk of images is written behind the last one, synchronised to disk, and only then journaled: whatever is killed at
+any point leaves pixels that no line speaks of, or half a line, and both are cut off before the next chunk is written.
+"""
+
+import errno
+import json
+import os
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from bench.errors import StorageError
+
+Pixels = npt.NDArray[np.uint8]
+
+FIELDS = ("offset", "height", "width", "size", "mtime_ns", "checksum")
+"""Of an entry, all int64: first pixel in the file; px; bytes and time of the image file; CRC-32 of the pixels."""
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""A full disk, a full quota, a file larger than is allowed."""
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Decoded images.
+
+    Attributes:
+        paths: n of them, relative to the set's root.
+        rows: [n, FIELDS] int64; `offset` counts from the chunk's own start.
+        pixels: [sum of height * width] uint8.
+    """
+
+    paths: tuple[str, ...]
+    rows: npt.NDArray[np.int64]
+    pixels: Pixels
+
+
+class Store:
+    """The two files of one folder. Only a process that holds the folder's lock may `append`.
+
+    Attributes:
+        folder: where they lie.
+        pixels: the file of pixels.
+        bytes: of it that were written and journaled.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.pixels, self._journal = folder / "images.u8", folder / "journal.jsonl"
+        self._paths, self._rows, self._journal_bytes = _read_journal(self._journal)
+        self.bytes = max((int(_ends(rows).max()) for rows in self._rows), default=0)
+        there = self.pixels.stat().st_size if self.pixels.exists() else 0
+        if there < self.bytes:
+            raise StorageError(
+                f"{self.pixels} holds {there} of the {self.bytes} bytes that were written: it was cut short; remove "
+                f"the folder {folder}, and the images are decoded anew"
+            )
+
+    def entries(self) -> pd.DataFrame:
+        """One row per image by path, with the columns of FIELDS; of two entries of a path the later one counts."""
+        rows = np.concatenate([np.empty((0, len(FIELDS)), np.int64), *self._rows])
+        frame = pd.DataFrame(rows, columns=list(FIELDS), index=pd.Index(self._paths, dtype="str"))
+        return frame[~frame.index.duplicated(keep="last")]
+
+    def append(self, chunk: Chunk) -> None:
+        """Writes a chunk, its pixels for good before its line: a line that a power cut takes costs decoding, no more.
+
+        Raises:
+            StorageError: there is no room; what was there before is untouched.
+        """
+        rows = chunk.rows.copy()
+        rows[:, FIELDS.index("offset")] += self.bytes
+        line = json.dumps({"path": chunk.paths} | dict(zip(FIELDS, rows.T.tolist(), strict=True))).encode() + b"\n"
+        try:
+            _write_at(self.pixels, self.bytes, chunk.pixels.data, lasting=True)
+            _write_at(self._journal, self._journal_bytes, memoryview(line), lasting=False)
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            raise StorageError(
+                f"{self.folder}: {error.strerror}; the {self.bytes / 1e9:.2f} GB of decoded images written so far are "
+                "kept: make room, or name a larger disk with data.cache=DIR, and start again"
+            ) from None
+        self._journal_bytes += len(line)
+        self.bytes += chunk.pixels.size
+        self._paths.extend(chunk.paths)
+        self._rows.append(rows)
+
+    def damaged(self) -> list[str]:
+        """Paths of the images whose pixels are not those that were written, by their checksums."""
+        entries, pixels = self.entries(), open_pixels(self.pixels, self.bytes)
+        ends = _ends(entries.to_numpy())
+        starts, checksums = entries["offset"].to_numpy(), entries["checksum"].to_numpy()
+        return [
+            path
+            for path, start, end, checksum in zip(entries.index, starts, ends, checksums, strict=True)
+            if zlib.crc32(pixels[start:end].data) != checksum
+        ]
+
+
+def open_pixels(path: Path, size: int) -> Pixels:
+    """The first `size` bytes of a file of pixels, read from disk when they are used."""
+    if size == 0:
+        return np.zeros(0, np.uint8)
+    # A plain view of the file: each slice of numpy's own memmap class costs several times as much.
+    return np.asarray(np.memmap(path, np.uint8, "r", shape=(size,)))
+
+
+def _ends(rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """The byte after the last one of each entry of `rows` [n, FIELDS]."""
+    offset, height, width = (rows[:, FIELDS.index(name)] for name in ("offset", "height", "width"))
+    ends: npt.NDArray[np.int64] = offset + height * width
+    return ends
+
+
+def _read_journal(path: Path) -> tuple[list[str], list[npt.NDArray[np.int64]], int]:
+    """Paths and rows of all whole lines, and their bytes; what follows a broken line counts for nothing."""
+    paths: list[str] = []
+    rows, end = [], 0
+    for line in path.read_bytes().splitlines(keepends=True) if path.exists() else []:
+        try:
+            record = json.loads(line)
+        except ValueError:
+            break
+        if not line.endswith(b"\n"):
+            break
+        paths.extend(record["path"])
+        rows.append(np.array([record[name] for name in FIELDS], np.int64).T)
+        end += len(line)
+    return paths, rows, end
+
+
+def _write_at(path: Path, offset: int, content: memoryview, *, lasting: bool) -> None:
+    """Cuts the file off at `offset` and writes the content there; if `lasting`, waits until it is on disk."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        os.ftruncate(descriptor, offset)
+        while content:
+            written = os.pwrite(descriptor, content, offset)
+            content, offset = content[written:], offset + written
+        if lasting:
+            os.fdatasync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,84 @@
+"""`python -m bench.prepare data=chexpert data.root=DIR`: decodes a data set once, checks it, and says what is in it.
+
+It reads the same configuration as `bench.run` and leaves below `data.cache` the decoded images at
+`protocol.image.resize`, and beside them the set's card and its split as files that can be published.
+"""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import hydra
+from omegaconf import DictConfig
+from rich.console import Console
+
+from bench import config
+from bench.errors import BenchError, ConfigError
+from bench.paths import CONF
+from bench.schema import Config
+from bench.sweep import plan
+
+console = Console()
+
+
+@hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
+def job(composed: DictConfig) -> None:
+    """Answers what only asks for help or information; Hydra stops before it gets here."""
+
+
+def prepare(settings: Config) -> Path:
+    """The folder of a set's decoded images, card and split; decodes what is missing there and checks what was there.
+
+    Raises:
+        BenchError: the set is not what it should be, an image cannot be used, or the disk is full.
+    """
+    from bench.data.card import card, markdown, render
+    from bench.data.images import open_caches
+    from bench.data.sets import open_dataset
+    from bench.data.splits import write_split
+
+    data = open_dataset(settings.data)
+    splits = {"train": data.train, "valid": data.valid, "test": data.test, **data.external}
+    caches = open_caches(splits, settings.data, shorter_side=settings.protocol.image.resize, announce=_say)
+    for place, cache in {cache.folder: cache for cache in caches.values()}.items():
+        cache.verify()
+        _say(f"{place}: {len(cache):,} images, {cache.bytes / 1e9:.2f} GB, every checksum holds")
+    folder, found = caches["train"].folder, card(data)
+    (folder / "card.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    (folder / "card.md").write_text(markdown(found), encoding="utf-8")
+    write_split(folder / "split.csv", data.sides)
+    console.print(render(found))
+    _say(f"card.json, card.md and split.csv lie in {folder}")
+    return folder
+
+
+def _say(text: str) -> None:
+    console.print(text, soft_wrap=True, highlight=False)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Prepares every set that the command line names; 2 where that is wrong, 1 where a set is."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        sweep = plan(arguments)
+        jobs = [] if sweep is None else [config.compose_config(overrides) for overrides in sweep.jobs]
+    except ConfigError as error:
+        print(f"bench.prepare: {error}", file=sys.stderr)  # noqa: T201  # plain, for logs and pipes
+        return 2
+    if sweep is None:
+        sys.argv[1:] = arguments
+        config.register()
+        job()
+        return 0
+    for settings in jobs:
+        try:
+            prepare(settings)
+        except BenchError as error:
+            print(f"bench.prepare: {error}", file=sys.stderr)  # noqa: T201  # plain, for logs and pipes
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

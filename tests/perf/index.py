@@ -1,0 +1,144 @@
+"""Speed and memory of reading a set of CheXpert's size: `python -m tests.perf.index`.
+
+One line a figure: `name  ours  peer  ratio`. The rows are made up, in train.csv's columns and shape (223,414 rows of
+64,540 patients); each measurement is a process of its own, so that its peak memory is its own.
+"""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from bench.data.tasks import OBSERVATIONS
+from bench.paths import PROJECT
+
+ROWS = {"train": 223_414, "valid": 234}
+PATIENTS = {"train": 64_540, "valid": 200}
+"""Source: PROTOCOL, "CheXpert facts"."""
+FIRST = {"train": 1, "valid": 64_541}
+LABELS = {"train": (0.55, 0.12, 0.08, 0.25), "valid": (0.0, 0.7, 0.0, 0.3)}
+"""Shares of blank, 0, -1 and 1: about those of train.csv."""
+ROUNDS = 3
+LIMITS = {"seconds": 5.0, "bytes": 10**9}
+
+
+def main() -> None:
+    """Prints every figure."""
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name) / "made-up"
+        write(root)
+        best = {
+            work: min((measure(work, root) for _ in range(ROUNDS)), key=lambda one: one["seconds"]) for work in WORK
+        }
+    say(f"{os.cpu_count()} cores, load {', '.join(f'{value:.1f}' for value in os.getloadavg())}; best of {ROUNDS}")
+    say(f"{'name':90} {'ours':>10} {'peer':>10} {'ratio':>9}")
+    ours, plain, loop = best["ours"], best["plain"], best["loop"]
+    name = "223,414 rows read, checked, indexed, split, fingerprinted"
+    line(f"{name} (row-wise loop in Python, no checks)", ours["seconds"], loop["seconds"], "s")
+    line(f"{name} (bare pandas.read_csv)", ours["seconds"], plain["seconds"], "s")
+    line(
+        "the same, peak memory of the process (bare pandas.read_csv)",
+        ours["bytes"] / 2**20,
+        plain["bytes"] / 2**20,
+        "M",
+    )
+    say(f"limits: {LIMITS['seconds']:g} s, {LIMITS['bytes'] / 2**20:.0f} MiB")
+
+
+def write(root: Path) -> None:
+    """A folder with train.csv and valid.csv of CheXpert's size, and the few images that a fingerprint reads."""
+    rng = np.random.default_rng(0)
+    for split, rows in ROWS.items():
+        extra = rng.multinomial(rows - PATIENTS[split], np.full(PATIENTS[split], 1 / PATIENTS[split]))
+        number = np.repeat(np.arange(FIRST[split], FIRST[split] + PATIENTS[split]), 1 + extra)
+        image = pd.Series(number).groupby(number).cumcount().to_numpy()
+        lateral = (image % 7) == 1
+        view = np.where(lateral, "lateral", "frontal")
+        paths = [
+            f"CheXpert-v1.0-small/{split}/patient{who:05d}/study{nth // 2 + 1}/view{nth % 2 + 1}_{side}.jpg"
+            for who, nth, side in zip(number, image, view, strict=True)
+        ]
+        labels = rng.choice([np.nan, 0.0, -1.0, 1.0], size=(rows, len(OBSERVATIONS)), p=LABELS[split])
+        table = pd.DataFrame(
+            {
+                "Path": paths,
+                "Sex": np.where(number % 2, "Female", "Male"),
+                "Age": 18 + number % 73,
+                "Frontal/Lateral": np.char.capitalize(view.astype(str)),
+                "AP/PA": np.where(lateral, None, np.where(number % 5, "AP", "PA")),
+                **dict(zip(OBSERVATIONS, labels.T, strict=True)),
+            }
+        )
+        (root / split).mkdir(parents=True)
+        table.to_csv(root / f"{split}.csv", index=False)
+
+
+def measure(work: str, root: Path) -> dict[str, float]:
+    """`seconds` and `cpu_seconds` of a piece of work without its imports, peak `bytes` of its process with them."""
+    command = [sys.executable, "-m", "tests.perf.index", work, str(root)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=PROJECT)
+    return json.loads(done.stdout)  # type: ignore[no-any-return]
+
+
+def ours(root: Path) -> None:
+    """The set as a run opens it; no image is there, so that their absence is all that the fingerprint notes."""
+    from bench.config import compose_config
+    from bench.data.sets import open_dataset
+
+    open_dataset(compose_config(["data=chexpert", f"data.root={root}", "data.on_bad_image=skip"]).data)
+
+
+def plain(root: Path) -> None:
+    """Both CSV files, neither checked nor indexed."""
+    for split in ROWS:
+        pd.read_csv(root / f"{split}.csv")
+
+
+def loop(root: Path) -> None:
+    """The index as it is often built: a row at a time."""
+    for split in ROWS:
+        rows = []
+        for _, row in pd.read_csv(root / f"{split}.csv").iterrows():
+            _, _, patient, study, _ = row["Path"].split("/")
+            rows.append((row["Path"], patient, f"{patient}/{study}", *(row[name] for name in OBSERVATIONS)))
+        pd.DataFrame(rows)
+
+
+WORK = {"ours": ours, "plain": plain, "loop": loop}
+
+
+def child(work: str, root: Path) -> None:
+    """Does one piece of work and prints what it took."""
+    import bench.config
+    import bench.data.sets  # noqa: F401  # its seconds are not the work's
+
+    start, busy = time.perf_counter(), time.process_time()
+    WORK[work](root)
+    seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - busy
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    say(json.dumps({"seconds": seconds, "cpu_seconds": cpu_seconds, "bytes": peak}))
+
+
+def line(name: str, ours: float, peer: float, unit: str) -> None:
+    """One figure."""
+    say(f"{name:90} {ours:9.2f}{unit} {peer:9.2f}{unit} {peer / ours:8.2f}x")
+
+
+def say(text: str) -> None:
+    """A line, at once."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        child(sys.argv[1], Path(sys.argv[2]))
+    else:
+        main()
