@@ -1,6 +1,10 @@
-"""`python -m bench.architectures [outputs=14] [csv=true]`: every architecture at every depth, counted as built."""
+"""`python -m bench.architectures [outputs=14] [csv=true]`: every architecture at every depth, counted as built.
+
+The paper's 16 first, then the further rows of the registry.
+"""
 
 import csv
+import math
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -13,7 +17,8 @@ from bench.errors import ConfigError
 from bench.registry import ARCHITECTURES
 
 COLUMNS = ("arch", "truncate", "last_module", "parameters", "channels", "stride", "weights", "imagenet_top1")
-"""imagenet_top1 is timm's figure for the pinned weights, 0 to 1; it belongs to the whole network only."""
+"""imagenet_top1 is timm's figure for the pinned weights, 0 to 1; it belongs to the whole network only, and is empty
+where the reference table has none."""
 
 WIDTH = 130
 """Characters that the table needs, also where the output is no terminal."""
@@ -45,7 +50,7 @@ def rows(outputs: int) -> Iterator[dict[str, Any]]:
                 "channels": last.channels,
                 "stride": last.stride,
                 "weights": weights,
-                "imagenet_top1": "" if depth else top1(weights),
+                "imagenet_top1": "" if depth or math.isnan(top1(weights)) else top1(weights),
             }
 
 

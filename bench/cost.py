@@ -1,13 +1,46 @@
-"""What one image costs a network: multiply-accumulates, and milliseconds on this device."""
+"""What a network costs: its parameters, the arithmetic of one image, and how fast this device goes through it."""
 
 import time
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-WARM_UP, REPEATS = 3, 15
-"""Forward passes before and while the clock runs; the median is taken, as a laptop's other work only ever adds."""
+BATCH = 32
+"""Images at once, at which the throughput is measured."""
+FEWEST_PASSES, MOST_PASSES = 3, 15
+"""Forward passes of a measurement; the median is taken, as a machine's other work only ever adds."""
+SECONDS = 0.4
+"""A measurement begins no further pass after this long beyond the fewest, so that a large network holds nothing up. Of
+a whole batch on a CPU, which alone may take seconds, one pass is enough."""
+
+
+def parameter_counts(network: nn.Module, trained: Collection[str]) -> dict[str, float]:
+    """`parameters` of the network, its head included, and `parameters_trainable`, those of them that are trained.
+
+    Args:
+        network: as it is trained.
+        trained: names of the parameters that learn.
+    """
+    sizes = {name: parameter.numel() for name, parameter in network.named_parameters()}
+    return {
+        "parameters": float(sum(sizes.values())),
+        "parameters_trainable": float(sum(sizes[name] for name in trained)),
+    }
+
+
+def input_channels(network: nn.Module) -> int:
+    """Channels of the images that a network takes, read off its first convolution.
+
+    Raises:
+        ValueError: it has none.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            return module.in_channels
+    raise ValueError(f"{type(network).__name__} has no convolution to read the channels of its input off")
 
 
 def count_macs(network: nn.Module, side: int) -> int:
@@ -16,32 +49,63 @@ def count_macs(network: nn.Module, side: int) -> int:
     Counted from shapes by torch's own counter, which takes convolutions and matrix products (two operations a
     multiply-accumulate) and leaves out what is linear in the size of the maps: norms, activations, pooling.
     """
-    training = network.training
-    state = {name: torch.empty_like(value, device="meta") for name, value in network.state_dict().items()}
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        image = torch.empty(1, 3, side, side, device="meta")
-        torch.func.functional_call(network.eval(), state, (image,))
-    network.train(training)
+    state = {name: torch.empty_like(value, device="meta") for name, value in network.named_parameters()}
+    state |= {name: torch.empty_like(value, device="meta") for name, value in network.named_buffers()}
+    image = torch.empty(1, input_channels(network), side, side, device="meta")
+    with _as_evaluated(network), FlopCounterMode(display=False) as counter:
+        torch.func.functional_call(network, state, (image,))
     return int(counter.get_total_flops()) // 2
 
 
-def latency_ms(network: nn.Module, side: int, device: torch.device) -> float:
+def latency_ms(network: nn.Module, side: int, device: torch.device, *, precision: str = "fp32") -> float:
     """Median milliseconds of a forward pass of one square image of `side` pixels, in eval mode, on `device`.
 
-    The network is left on that device and in its mode. A measurement of the machine, and noisy: not for comparing
-    networks that ran on different machines or beside other work.
+    The image lies on the device already, in the layout and precision of a run. Noisy where the machine does other work,
+    and not for comparing networks that ran on different machines. The network's weights, modes and device and the
+    global random state are left as they were.
+
+    Args:
+        network: as it is trained.
+        side: of the square images, pixels.
+        device: of the run.
+        precision: fp32, or bf16 for autocast to it.
     """
-    training = network.training
-    network.eval().to(device)
-    image = torch.zeros(1, 3, side, side, device=device).contiguous(memory_format=torch.channels_last)
-    seconds = []
-    with torch.no_grad():
-        for repeat in range(WARM_UP + REPEATS):
+    return 1000 * _seconds(network, (1, input_channels(network), side, side), device, precision)
+
+
+def images_per_second(network: nn.Module, side: int, device: torch.device, *, precision: str = "fp32") -> float:
+    """Throughput of forward passes of BATCH images at once; all else as `latency_ms`."""
+    return BATCH / _seconds(network, (BATCH, input_channels(network), side, side), device, precision)
+
+
+def _seconds(network: nn.Module, shape: tuple[int, int, int, int], device: torch.device, precision: str) -> float:
+    """Median seconds of a pass; the first, which warms caches up, does not count where there are others."""
+    home = next(network.parameters()).device
+    images = torch.zeros(shape, device=device).contiguous(memory_format=torch.channels_last)
+    fewest = 1 if device.type == "cpu" and shape[0] > 1 else FEWEST_PASSES
+    network.to(device)
+    taken: list[float] = []
+    begin = time.perf_counter()
+    with _as_evaluated(network), torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+        while len(taken) < fewest or (len(taken) < MOST_PASSES and time.perf_counter() - begin < SECONDS):
             start = time.perf_counter()
-            network(image)
+            network(images)
             if device.type == "cuda":
                 torch.cuda.synchronize(device)
-            if repeat >= WARM_UP:
-                seconds.append(time.perf_counter() - start)
-    network.train(training)
-    return 1000 * sorted(seconds)[len(seconds) // 2]
+            taken.append(time.perf_counter() - start)
+    network.to(home)
+    counted = sorted(taken[1:] or taken)
+    return counted[len(counted) // 2]
+
+
+@contextmanager
+def _as_evaluated(network: nn.Module) -> Iterator[None]:
+    """In the block the network is in eval mode and keeps no gradients; each module's own mode comes back afterwards."""
+    modes = [(module, module.training) for module in network.modules()]
+    network.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for module, training in modes:  # one by one, as frozen parts are in eval mode while the rest trains
+            module.training = training

@@ -1,23 +1,43 @@
-"""Where pretrained weights come from: a folder, the local hub cache, the hub. Never anything else in their place."""
+"""Where pretrained weights come from: a file or run that is named, else a folder, the local hub cache, the hub.
+
+Never anything else in their place.
+"""
 
 import functools
 import hashlib
+import math
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
-import huggingface_hub
-from huggingface_hub.errors import HfHubHTTPError
 from safetensors import SafetensorError, safe_open
 
-from bench.errors import WeightsError
+from bench import hub
+from bench.errors import ConfigError, TrackingError, WeightsError
 from bench.paths import in_project
 from bench.registry import Architecture
 from bench.schema import WeightsConfig
 
-HUB_FILE = "model.safetensors"
-HUB_TIMEOUT = 3.0
-"""Seconds to wait for the hub's first answer; it is asked once, as its own retries take close to a minute a file."""
+RUN = "run:"
+CHECKPOINTS = "checkpoints"
+"""The folder of a run's artifacts that holds its networks' states."""
+AUROC = "valid/auroc"
+"""Header key: validation AUROC of a state that a run stored."""
+
+
+class Runs(Protocol):
+    """What a tracking store gives of its runs."""
+
+    def __hash__(self) -> int:
+        """A store is itself, for what is kept of it."""
+
+    def artifacts(self, run_id: str, folder: str) -> list[str]:
+        """Paths of the files in a folder of the run's artifacts."""
+
+    def download(self, run_id: str, path: str) -> Path:
+        """A local copy of one of them."""
 
 
 @dataclass(frozen=True)
@@ -25,12 +45,14 @@ class Weights:
     """A weight file that was found.
 
     Attributes:
-        name: `<timm name>.<tag>`.
+        name: `<timm name>.<tag>`, `run:<id>` or `file:<name of the file>`.
         path: a safetensors file.
         sha256: hex digest of the file.
         source: what the file says it was trained on; empty where it says nothing.
         standin: whether the file says that it was trained on generated pictures.
         mean, std: per channel, where the file states them.
+        arch: the architecture that the file says it is of; empty where it says nothing.
+        depth: how many final stages the file says its network is short of.
     """
 
     name: str
@@ -40,50 +62,142 @@ class Weights:
     standin: bool = False
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
+    arch: str = ""
+    depth: int = 0
 
 
 def weights_name(row: Architecture, config: WeightsConfig) -> str:
-    """`<timm name>.<tag>` with the tag of the configuration, else the registry's pinned one."""
-    return f"{row.name}.{config.tag or row.tag}"
+    """`<timm name>.<tag>` with the tag of the configuration, else the pinned one; of a source `run:` or `file:`."""
+    if config.source is None:
+        return f"{row.name}.{config.tag or row.tag}"
+    return config.source if config.source.startswith(RUN) else f"file:{Path(config.source).stem}"
 
 
-def locate(row: Architecture, config: WeightsConfig) -> Weights:
-    """The weight file that the configuration asks for, downloaded where it is in neither folder nor cache.
+def check_source(config: WeightsConfig) -> None:
+    """Refuses two answers to the question which weights.
 
     Raises:
-        WeightsError: it is in none of the three places; the message says where it was looked for and what to do.
+        ConfigError: both `weights.source` and `weights.tag`.
+    """
+    if config.source is not None and config.tag is not None:
+        raise ConfigError(
+            f"weights.source={config.source} and weights.tag={config.tag} both say which weights: give one of them"
+        )
+
+
+def locate(row: Architecture, config: WeightsConfig, runs: Runs | None = None) -> Weights:
+    """The weight file that the configuration asks for, downloaded where it is not on this machine.
+
+    Args:
+        row: the architecture.
+        config: which weights.
+        runs: the tracking store; needed for `weights.source=run:<id>` alone.
+
+    Raises:
+        WeightsError: it cannot be had; the message says where it was looked for and what to do.
+    """
+    here = find_here(row, config, runs)
+    if here is not None:
+        return here
+    name = weights_name(row, config)
+    problem = hub.problem(name)
+    if problem is None:
+        return describe(hub.download(name), name)
+    where = f"in weights.dir={config.dir}, " if config.dir else ""
+    raise WeightsError(
+        f"no weights {name}: not {where}in the local hub cache, and {problem}. "
+        f"Run `python -m bench.prefetch {_command(row, config)}` where there is internet and copy its hub cache here, "
+        f"or put {name}.safetensors into a folder and give it as weights.dir=DIR"
+    )
+
+
+def _command(row: Architecture, config: WeightsConfig) -> str:
+    arch = f"arch=timm arch.name={row.name}.{row.tag}" if not row.chain else f"arch={row.name}"
+    return f"{arch} weights.tag={config.tag}" if config.tag else arch
+
+
+def find_here(row: Architecture, config: WeightsConfig, runs: Runs | None = None) -> Weights | None:
+    """The weight file where it can be had without the hub.
+
+    Raises:
+        WeightsError: the file or run that `weights.source` names cannot be had.
     """
     name = weights_name(row, config)
+    if config.source is not None:
+        if not config.source.startswith(RUN):
+            return _file(config.source, name)
+        if runs is None:
+            raise WeightsError(f"weights.source={config.source}: this command reads no runs")
+        return best_state(runs, config.source.removeprefix(RUN))
     if config.dir is not None:
         path = in_project(config.dir) / f"{name}.safetensors"
         if path.is_file():
             return describe(path, name)
-    cached = huggingface_hub.try_to_load_from_cache(f"timm/{name}", HUB_FILE)
-    if isinstance(cached, str):
-        return describe(Path(cached), name)
-    problem = _hub_problem(name)
-    if problem is None:
-        return describe(Path(huggingface_hub.hf_hub_download(f"timm/{name}", HUB_FILE)), name)
-    where = f"in weights.dir={config.dir}, " if config.dir else ""
-    raise WeightsError(
-        f"no weights {name}: not {where}in the local hub cache, and {problem}. "
-        f"Put {name}.safetensors into a folder and give it as weights.dir=DIR, "
-        f"or fetch timm/{name} on a machine with internet and copy its hub cache here"
-    )
+    path_in_cache = hub.cached(name)
+    return None if path_in_cache is None else describe(path_in_cache, name)
 
 
-@functools.cache
-def _hub_problem(name: str) -> str | None:
-    """Why the hub cannot give these weights, or None where it can; asked once a process."""
-    if huggingface_hub.constants.HF_HUB_OFFLINE:
-        return "HF_HUB_OFFLINE is set"
+def _file(source: str, name: str) -> Weights:
+    path = in_project(source)
+    if not path.is_file():
+        raise WeightsError(f"weights.source={source}: no file {path}")
+    return describe(path, name)
+
+
+@functools.cache  # a sweep's cells and its closing table ask for the same run's
+def best_state(runs: Runs, run_id: str) -> Weights:
+    """The state of an earlier run's network with the highest validation AUROC.
+
+    Raises:
+        WeightsError: no such run, or it has stored none, or one that does not say what it is of.
+    """
+    source = f"{RUN}{run_id}"
     try:
-        huggingface_hub.get_hf_file_metadata(huggingface_hub.hf_hub_url(f"timm/{name}", HUB_FILE), timeout=HUB_TIMEOUT)
-    except HfHubHTTPError as error:
-        return f"the hub answers {error.response.status_code} for timm/{name}"
-    except Exception as error:  # the hub's client raises its HTTP library's own errors, which it has changed before
-        return f"the hub cannot be reached ({error})"
-    return None
+        files = [path for path in runs.artifacts(run_id, CHECKPOINTS) if path.endswith(".safetensors")]
+        states = {path: runs.download(run_id, path) for path in files}
+    except TrackingError as error:
+        raise WeightsError(f"weights.source={source}: {error}") from None
+    if not files:
+        raise WeightsError(
+            f"weights.source={source}: the run has no {CHECKPOINTS}/*.safetensors; it was not finished, or ran with "
+            "tracking.checkpoints=none"
+        )
+    unnamed = [path for path, file in states.items() if not {AUROC, "arch", "truncate"} <= header(file).keys()]
+    if unnamed:
+        raise WeightsError(f"weights.source={source}: {unnamed[0]} does not say of which network it is; run it again")
+    aurocs = {path: float(header(file)[AUROC]) for path, file in states.items()}
+    best = max(files, key=lambda path: (not math.isnan(aurocs[path]), aurocs[path], path))
+    return describe(states[best], source)
+
+
+def body_header(
+    row: Architecture, depth: int, mean: tuple[float, ...], std: tuple[float, ...], *, source: str, generated: bool
+) -> dict[str, str]:
+    """What a weight file says of itself in its header, in the form in which `describe` reads it.
+
+    Args:
+        row: the architecture.
+        depth: how many final stages the network is short of.
+        mean, std: that its inputs were normalised with, per channel.
+        source: what it was trained on.
+        generated: whether that, or the weights that it started from, was generated pictures.
+    """
+    numbers = {key: ",".join(map(repr, values)) for key, values in (("mean", mean), ("std", std))}
+    words = {"arch": row.name, "truncate": str(depth), "source": source, "generated": str(generated).lower()}
+    return words | numbers
+
+
+def header(path: Path) -> Mapping[str, str]:
+    """What a weight file says of itself.
+
+    Raises:
+        WeightsError: the file is not safetensors.
+    """
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path}: not a readable safetensors file ({error})") from None
 
 
 def describe(path: Path, name: str) -> Weights:
@@ -98,15 +212,20 @@ def describe(path: Path, name: str) -> Weights:
 
 @functools.cache  # the digest of a large file takes most of a second; time and size say whether it is still that file
 def _describe(path: Path, name: str, _mtime: int, _size: int) -> Weights:
-    try:
-        with safe_open(path, framework="numpy") as file:
-            header = file.metadata() or {}
-    except (SafetensorError, OSError) as error:
-        raise WeightsError(f"{path}: not a readable safetensors file ({error})") from None
+    said = header(path)
     with path.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    mean, std = (_numbers(header.get(key)) for key in ("mean", "std"))
-    return Weights(name, path, digest, header.get("source", ""), header.get("generated") == "true", mean, std)
+    return Weights(
+        name,
+        path,
+        digest,
+        source=said.get("source", ""),
+        standin=said.get("generated") == "true",
+        mean=_numbers(said.get("mean")),
+        std=_numbers(said.get("std")),
+        arch=said.get("arch", ""),
+        depth=int(said.get("truncate", 0)),
+    )
 
 
 def _numbers(text: str | None) -> tuple[float, ...] | None:

@@ -10,7 +10,15 @@ from bench.truncation import Truncated, feature_map, truncate
 
 DEPTHS = [(row, depth) for row in ARCHITECTURES.values() for depth in range(1, len(row.cuts) + 1)]
 IDS = [f"{row.name}-t{depth}" for row, depth in DEPTHS]
-STAGES = {"DenseNet": 3, "ResNet": 3, "Inception": 2, "MNASNet": 4, "EfficientNet": 4, "MobileNet": 4}
+STAGES = {
+    "DenseNet": 3,
+    "ResNet": 3,
+    "Inception": 2,
+    "MNASNet": 4,
+    "EfficientNet": 4,
+    "MobileNet": 4,
+    "EfficientNet-Lite": 4,
+}
 PROTOCOL = {  # millions, body + Linear(14); PROTOCOL, "Truncation"
     "densenet121": (6.968, 4.282, 1.305, 0.348),
     "resnet18": (11.184, 2.786, 0.685, 0.158),
