@@ -1,158 +1,269 @@
-"""Records runs in MLflow: the only import of mlflow in `bench`."""
+"""Records runs: first on this machine, then in MLflow; and finds them again."""
 
 import logging
+import socket
 import tempfile
-import time
-import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import mlflow
-from filelock import FileLock
-from mlflow.entities import Metric, Param, Run, RunTag
-from mlflow.exceptions import MlflowException
-from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME
-from pytorch_lightning.loggers import MLFlowLogger
+from filelock import FileLock, Timeout
 
-from analysis.store import mask, resolve_uri
+from bench.claims import TIMING, Claim, ClaimLostError, ClaimTakenError, Timing, acquire
+from bench.delivery import Courier, SupersededError, bring_in, patiently
 from bench.errors import TrackingError
-from bench.schema import TrackingConfig
+from bench.record import FAILURE_TAG, HEARTBEAT_TAG, PROGRESS_TAG, SPEED_TAG, Record, attempt
+from bench.server import Run, Server, UnavailableError
+from bench.spool import FINISHED, RECORD, Spool, spools
 
-SQLITE = "sqlite:///"
-PARAMS_PER_CALL = 100
-"""MLflow's own limit on one log_batch."""
-FAILURE_TAG = "failure"
-EXPERIMENT_TAGS = {
-    "mlflow.experimentKind": "custom_model_development",  # MLflow's UI opens runs and metrics, not pages about agents
-    "mlflow.note.content": "Transfer learning on chest X-rays: one run is one cell (architecture, weights, truncation, "
-    "seed, protocol, data). Tables with intervals: `python -m analysis.report`.",
-}
+HOST_TAG = "host"
+START_SECONDS = 120.0
+"""For which a cell waits at its start for a server that answered before, as while it is restarted; ours."""
+NAN = float("nan")
+
+__all__ = ["Record", "RunState", "Store"]
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class RunState:
-    """How far a cell's run has come."""
+    """How far a cell's run has come.
+
+    Attributes:
+        run_id: "" for a cell that no tracking server knows of yet.
+        status: MLflow's RUNNING, FINISHED, FAILED or KILLED.
+        metrics: the last value of each.
+        failure: first line of the reason; "" where there is none.
+        progress: of the training, 0 to 1.
+        images_per_second: of the training.
+        heartbeat: when it was last heard of, in seconds since 1970 by its own clock.
+        host: where it was last trained.
+        started: when its run was made, in seconds since 1970.
+        uploaded: whether the tracking server has all of it; False for a cell that is finished on this machine only.
+    """
 
     run_id: str
     status: str
     metrics: Mapping[str, float]
-    failure: str
+    failure: str = ""
+    progress: float = NAN
+    images_per_second: float = NAN
+    heartbeat: float = NAN
+    host: str = ""
+    started: float = NAN
+    uploaded: bool = True
 
 
 class Store:
-    """One experiment of a tracking store.
+    """One experiment: of a tracking server, and of what attempts left below `outputs` on this machine.
+
+    Args:
+        uri: of the tracking server or its database.
+        experiment: its name.
+        outputs: folder in which each cell has its own; None is a store that is only read.
+        offline: record on this machine only; `python -m bench.sync` brings it in later.
+        timing: of claims.
 
     Raises:
-        TrackingError: the store cannot be reached or made.
+        TrackingError: the server cannot be reached or made.
     """
 
-    def __init__(self, config: TrackingConfig) -> None:
-        for name in ("mlflow", "alembic"):  # the migration of a fresh store prints a hundred lines
-            logging.getLogger(name).setLevel(logging.WARNING)
-        self.uri = resolve_uri(config.uri)
-        try:
-            with self._lock():
-                self._client = mlflow.MlflowClient(self.uri)
-                self.experiment_id = self._experiment(config.experiment)
-        except (MlflowException, OSError) as error:
-            raise TrackingError(mask(f"tracking.uri={self.uri} cannot be used: {error}")) from None
+    def __init__(
+        self,
+        uri: str,
+        experiment: str,
+        outputs: Path | None = None,
+        *,
+        offline: bool = False,
+        timing: Timing = TIMING,
+    ) -> None:
+        self._outputs, self._experiment, self._timing = outputs, experiment, timing
+        self._server = None if offline else Server(uri, experiment)
 
-    @contextmanager
-    def _lock(self) -> Iterator[None]:
-        """Several processes that start on a fresh SQLite file would race in its migration and die."""
-        if not self.uri.startswith(SQLITE):
-            yield
-            return
-        path = Path(self.uri.removeprefix(SQLITE))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{path}.lock"):
-            yield
+    @property
+    def server(self) -> Server:
+        """The tracking server.
 
-    def _experiment(self, name: str) -> str:
-        found = self._client.get_experiment_by_name(name)
-        if found is not None:
-            return str(found.experiment_id)
-        location = None
-        if self.uri.startswith(SQLITE):  # beside the database, not in whichever folder the command was typed
-            location = (Path(self.uri.removeprefix(SQLITE)).parent / "mlartifacts" / name).as_uri()
-        return str(self._client.create_experiment(name, artifact_location=location, tags=EXPERIMENT_TAGS))
+        Raises:
+            TrackingError: the store is offline.
+        """
+        if self._server is None:
+            raise TrackingError("tracking.offline=true: what other machines recorded cannot be seen")
+        return self._server
 
     def find(self, cell_hash: str) -> RunState | None:
         """The run of a cell: the finished one where there is one, else the latest."""
-        runs = self._client.search_runs(
-            [self.experiment_id], f"tags.cell = '{cell_hash}'", order_by=["attributes.start_time DESC"]
-        )
-        states = [_state(run) for run in runs]
-        return next((state for state in states if state.status == "FINISHED"), states[0] if states else None)
+        local = self._local(cell_hash).get(cell_hash)
+        server = self._server
+        if server is None or (local is not None and local.status == FINISHED):
+            return local
+        return _choose(patiently(lambda: server.runs(cell_hash), START_SECONDS)).get(cell_hash)
 
-    @contextmanager
-    def run(self, cell_hash: str, name: str, tags: Mapping[str, str], params: Mapping[str, Any]) -> Iterator["Record"]:
-        """A cell's run, a new one or the one that an earlier attempt left.
+    def states(self, cell_hashes: Sequence[str]) -> dict[str, RunState]:
+        """The runs of many cells, as `find`; cells without one are left out. One query for a thousand runs."""
+        found = _choose(self._server.runs() if self._server else []) | self._local("*")
+        return {cell: found[cell] for cell in cell_hashes if cell in found}
 
-        Finished when the block ends, KILLED when it is interrupted, FAILED with the reason as tag and the traceback as
-        artifact when it raises; the exception goes on.
-        """
-        client = self._client
-        left = self.find(cell_hash)
-        if left is None:
-            everything = {**tags, MLFLOW_RUN_NAME: name}
-            run_id = client.create_run(self.experiment_id, tags=everything).info.run_id
-            pairs = [Param(key, str(value)) for key, value in params.items()]
-            for start in range(0, len(pairs), PARAMS_PER_CALL):
-                client.log_batch(run_id, params=pairs[start : start + PARAMS_PER_CALL])
-        else:
-            run_id = left.run_id
-            client.update_run(run_id, status="RUNNING")
-            client.log_batch(run_id, tags=[RunTag(key, value) for key, value in {**tags, FAILURE_TAG: ""}.items()])
-        record = Record(client, run_id, self.uri)
-        try:
-            yield record
-        except Exception as error:
-            client.set_tag(run_id, FAILURE_TAG, f"{type(error).__name__}: {error}")
-            client.log_text(run_id, traceback.format_exc(), "failure.txt")
-            client.set_terminated(run_id, "FAILED")
-            raise
-        except BaseException:
-            client.set_terminated(run_id, "KILLED")
-            raise
-        client.set_terminated(run_id, "FINISHED")
+    def _spools(self, cell: str) -> list[Spool]:
+        """This experiment's attempts that the server does not have whole; without a server, all."""
+        return [
+            spool
+            for spool in (spools(self._outputs, cell) if self._outputs is not None else [])
+            if (self._server is None or not spool.uploaded) and spool.experiment == self._experiment
+        ]
 
+    def _local(self, cell: str) -> dict[str, RunState]:
+        """What counts without asking the server: cells that are finished; where there is no server, all."""
+        known: dict[str, RunState] = {}
+        for spool in self._spools(cell):
+            told = spool.summary()
+            if told.status == FINISHED or (
+                self._server is None and known.get(told.cell, _spooled(spool)).status != FINISHED
+            ):
+                known[told.cell] = _spooled(spool)
+        return known
 
-def _state(run: Run) -> RunState:
-    return RunState(run.info.run_id, run.info.status, run.data.metrics, run.data.tags.get(FAILURE_TAG, ""))
+    def artifacts(self, run_id: str, folder: str) -> list[str]:
+        """Paths of the files in a folder of a run's artifacts."""
+        return self.server.artifacts(run_id, folder)
 
+    def download(self, run_id: str, path: str) -> Path:
+        """A local copy of one of a run's artifacts."""
+        return self.server.download(run_id, path)
 
-class _CellLogger(MLFlowLogger):
-    """Lightning's logger into a run that somebody else opens and ends."""
-
-    def finalize(self, status: str = "success") -> None:
-        """Leaves the run open: training's end is not the cell's, its predictions are still to come."""
-
-
-@dataclass(frozen=True)
-class Record:
-    """An open run."""
-
-    client: mlflow.MlflowClient
-    run_id: str
-    uri: str
-
-    def lightning_logger(self) -> MLFlowLogger:
-        """A logger for Lightning's trainer that writes into this run."""
-        return _CellLogger(tracking_uri=self.uri, run_id=self.run_id)
-
-    def metrics(self, values: Mapping[str, float], *, step: int) -> None:
-        """Logs numbers at one training step."""
-        now = time.time_ns() // 1_000_000  # milliseconds
-        self.client.log_batch(self.run_id, metrics=[Metric(key, value, now, step) for key, value in values.items()])
-
-    def artifact(self, path: str, write: Callable[[Path], None]) -> None:
-        """Stores the file that `write` makes under `path` in the run's artifacts."""
+    def attach(self, run_id: str, path: str, write: Callable[[Path], None]) -> None:
+        """Adds the file that `write` makes to the artifacts of a run that has ended, under `path`."""
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / Path(path).name
             write(file)
-            parent = str(Path(path).parent)
-            self.client.log_artifact(self.run_id, str(file), None if parent == "." else parent)
+            self.server.upload(run_id, file, path)
+
+    def params(self, run_id: str) -> dict[str, str]:
+        """A run's params."""
+        return dict(self.server.run(run_id).params)
+
+    def upload(self, cell_hash: str) -> RunState | None:
+        """The run of a cell, after what this machine alone knew of it was brought in, as far as the server lets."""
+        server = self._server
+        if server is not None:
+            try:
+                with self._claimed(cell_hash, server) as claim:
+                    self._bring_in(cell_hash, claim)
+            except (ClaimTakenError, ClaimLostError, UnavailableError) as error:
+                logger.warning("%s", error)
+        return self.find(cell_hash)
+
+    def _bring_in(self, cell_hash: str, claim: Claim) -> None:
+        for spool in self._spools(cell_hash):
+            with spool.held() as free:
+                if free:
+                    try:
+                        bring_in(self.server, spool, claim.ensure)
+                    except SupersededError as error:
+                        logger.warning("%s: %s", cell_hash, error)
+
+    @contextmanager
+    def run(self, cell_hash: str, name: str, tags: Mapping[str, str], params: Mapping[str, Any]) -> Iterator[Record]:
+        """The record of a new attempt at a cell; in MLflow it goes on in the run that an earlier one left.
+
+        Finished when the block ends, KILLED when it is interrupted, FAILED with the reason as tag and the traceback as
+        artifact when it raises; the exception goes on. The cell is this process's until the block ends.
+
+        Raises:
+            ClaimTakenError: another worker has the cell, or has finished it.
+            ClaimLostError: at the end, another worker has it now; nothing more was recorded.
+            UnavailableError: the server does not answer at the start.
+        """
+        if self._outputs is None:
+            raise TrackingError("a store that was opened without outputs is only read")
+        folder, server = self._outputs / cell_hash, self._server
+        start = {HOST_TAG: socket.gethostname(), PROGRESS_TAG: "0", FAILURE_TAG: "", **tags}
+
+        def create() -> Spool:
+            return Spool.create(
+                folder, cell=cell_hash, experiment=self._experiment, name=name, tags=start, params=params
+            )
+
+        if server is None:
+            with _locked(folder, cell_hash):
+                self._refuse_finished(cell_hash)
+                spool = create()
+                with spool.held():
+                    yield from attempt(Record(spool, self._experiment))
+            return
+        with self._claimed(cell_hash, server) as claim:
+            patiently(lambda: self._bring_in(cell_hash, claim), START_SECONDS)
+            self._refuse_finished(cell_hash)
+            spool = create()
+            with spool.held():
+                courier = Courier(server, spool, claim)
+                try:
+                    run_id = patiently(courier.start, START_SECONDS)
+                except BaseException:
+                    spool.remove()  # nothing was trained: there is nothing to bring in later
+                    raise
+                yield from attempt(Record(spool, self._experiment, courier, claim, run_id))
+
+    def _refuse_finished(self, cell_hash: str) -> None:
+        found = self.find(cell_hash)
+        if found is not None and found.status == FINISHED:
+            raise ClaimTakenError(
+                f"cell {cell_hash} was finished meanwhile (run {found.run_id or 'on this machine only'})"
+            )
+
+    @contextmanager
+    def _claimed(self, cell_hash: str, server: Server) -> Iterator[Claim]:
+        claim = patiently(lambda: acquire(server, cell_hash, self._timing), START_SECONDS)
+        try:
+            yield claim
+        finally:
+            claim.release()
+
+
+@contextmanager
+def _locked(folder: Path, cell_hash: str) -> Iterator[None]:
+    """The cell as this process's alone, where there is no server to ask; the kernel frees it when the process dies."""
+    (folder / RECORD).mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / RECORD / "cell.lock", blocking=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise ClaimTakenError(f"cell {cell_hash} is being trained by another process of this machine") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _choose(runs: Sequence[Run]) -> dict[str, RunState]:
+    """By cell: the finished run where there is one, else the first; `runs` latest first."""
+    chosen: dict[str, RunState] = {}
+    for run in runs:
+        cell = run.tags.get("cell", "")
+        if cell not in chosen or (run.status == FINISHED and chosen[cell].status != FINISHED):
+            chosen[cell] = _recorded(run)
+    return chosen
+
+
+def _recorded(run: Run) -> RunState:
+    return _state(run.id, run.status, run.metrics, run.tags, run.started / 1000, uploaded=True)
+
+
+def _spooled(spool: Spool) -> RunState:
+    told = spool.summary()
+    return _state(
+        spool.position().run_id, told.status, told.metrics, told.tags, told.started / 1000, uploaded=spool.uploaded
+    )
+
+
+def _state(
+    run_id: str, status: str, metrics: Mapping[str, float], tags: Mapping[str, str], started: float, *, uploaded: bool
+) -> RunState:
+    progress, speed, heartbeat = (float(tags.get(key, "nan")) for key in (PROGRESS_TAG, SPEED_TAG, HEARTBEAT_TAG))
+    failure = next(iter(tags.get(FAILURE_TAG, "").splitlines()), "")
+    return RunState(
+        run_id, status, metrics, failure, progress, speed, heartbeat, tags.get(HOST_TAG, ""), started, uploaded
+    )

@@ -1,0 +1,217 @@
+"""What one attempt at a cell records, kept in a folder of its own before any tracking server sees it.
+
+The folder holds `journal.jsonl` (one entry a line, only ever appended to), `files/` (the artifacts, under the paths
+that they have in the run), `position.json` (how much of the journal was uploaded, and to which run) and `lock` (held by
+the attempt while it lives, and by whoever uploads it afterwards). An attempt is written by one process alone.
+"""
+
+import json
+import os
+import shutil
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from bench.errors import StorageError
+
+RECORD = "record"
+"""The folder of a cell's attempts, in the cell's own folder below `outputs`."""
+JOURNAL = "journal.jsonl"
+FINISHED, FAILED, KILLED, RUNNING = "FINISHED", "FAILED", "KILLED", "RUNNING"
+"""MLflow's words for how a run stands."""
+
+Entry = Mapping[str, Any]
+"""`kind` (start, tags, metrics, artifact or end), `time` (milliseconds since 1970) and what the kind brings."""
+
+
+@dataclass(frozen=True)
+class Position:
+    """How far an upload has come: bytes of the journal, and the MLflow run that they went to ("" before the first)."""
+
+    offset: int = 0
+    run_id: str = ""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """An attempt as its journal tells it.
+
+    Attributes:
+        status: RUNNING where the journal has no end.
+        started: milliseconds since 1970.
+        tags: the last value of each.
+        metrics: the last value of each.
+    """
+
+    cell: str
+    experiment: str
+    name: str
+    status: str
+    started: int
+    tags: Mapping[str, str]
+    metrics: Mapping[str, float]
+
+
+class Spool:
+    """The record of one attempt.
+
+    Args:
+        folder: of the attempt; its name is the attempt's id.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.id = folder.name
+        self._journal = folder / JOURNAL
+
+    @classmethod
+    def create(
+        cls, cell_folder: Path, *, cell: str, experiment: str, name: str, tags: Mapping[str, str], params: Entry
+    ) -> "Spool":
+        """A new attempt's spool in `<cell_folder>/record/`, with its first entry.
+
+        Raises:
+            StorageError: the folder cannot be written to.
+        """
+        spool = cls(cell_folder / RECORD / uuid.uuid4().hex)
+        texts = {key: str(value) for key, value in params.items()}
+        spool._append("start", cell=cell, experiment=experiment, name=name, tags=dict(tags), params=texts)
+        return spool
+
+    def tags(self, tags: Mapping[str, str]) -> None:
+        """Records tags; the last value of each counts."""
+        self._append("tags", tags=dict(tags))
+
+    def metrics(self, values: Mapping[str, float], step: int) -> None:
+        """Records numbers at one training step."""
+        self._append("metrics", values={key: float(value) for key, value in values.items()}, step=step)
+
+    def artifact(self, path: str, write: Callable[[Path], None]) -> None:
+        """Keeps the file that `write` makes; a later one under the same path replaces it."""
+        target = self.folder / "files" / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=self.folder) as beside:
+            file = Path(beside) / target.name
+            write(file)
+            file.replace(target)  # whole or not there
+        self._append("artifact", path=path)
+
+    def end(self, status: str) -> None:
+        """Records how the attempt ended."""
+        self._append("end", status=status)
+
+    def _append(self, kind: str, **content: Any) -> None:
+        line = json.dumps({"kind": kind, "time": time.time_ns() // 1_000_000, **content}).encode() + b"\n"
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with self._journal.open("ab", buffering=0) as file:
+                before = file.tell()
+                try:
+                    if file.write(line) < len(line):
+                        raise OSError("no space left on device")
+                    os.fsync(file.fileno())
+                except OSError:
+                    file.truncate(before)  # half a line would spoil the next one
+                    raise
+        except OSError as error:
+            raise StorageError(
+                f"{self._journal}: cannot be written ({error.strerror or error}); free some room or give another "
+                "folder as outputs=DIR, and start the same command again"
+            ) from None
+
+    def entries(self, offset: int = 0) -> Iterator[tuple[int, Entry]]:
+        """(offset behind it, entry) of each whole entry behind `offset`; a torn last line is none."""
+        with self._journal.open("rb") as file:
+            file.seek(offset)
+            for line in file:
+                if not line.endswith(b"\n"):
+                    return
+                offset += len(line)
+                yield offset, json.loads(line)
+
+    def summary(self) -> Summary:
+        """The attempt, told by its whole journal."""
+        tags: dict[str, str] = {}
+        metrics: dict[str, float] = {}
+        status, start = RUNNING, next(self.entries())[1]
+        for _, entry in self.entries():
+            tags |= entry.get("tags", {})
+            metrics |= entry.get("values", {})
+            status = entry.get("status", status)
+        return Summary(start["cell"], start["experiment"], start["name"], status, start["time"], tags, metrics)
+
+    @property
+    def experiment(self) -> str:
+        """Where the attempt is to be recorded."""
+        return str(next(self.entries())[1]["experiment"])
+
+    def position(self) -> Position:
+        """How far the upload has come."""
+        file = self.folder / "position.json"
+        return Position(**json.loads(file.read_bytes())) if file.exists() else Position()
+
+    def advance(self, position: Position) -> None:
+        """Notes how far the upload has come; lost in a crash, it only makes the next upload repeat itself."""
+        fresh = self.folder / "position.json.new"
+        fresh.write_text(json.dumps({"offset": position.offset, "run_id": position.run_id}), encoding="utf-8")
+        fresh.replace(self.folder / "position.json")
+
+    @property
+    def exists(self) -> bool:
+        """Whether nobody removed it meanwhile."""
+        return self._journal.exists()
+
+    @property
+    def uploaded(self) -> bool:
+        """Whether nothing of the journal is left to upload."""
+        return self.position().offset == self._journal.stat().st_size
+
+    def drop_files(self) -> None:
+        """Removes the artifacts of an attempt that was uploaded; the journal stays, for who has no server to ask."""
+        shutil.rmtree(self.folder / "files", ignore_errors=True)
+
+    def set_aside(self) -> Path:
+        """Where the attempt then lies: out of the way, as another one's record of the cell counts."""
+        aside = self.folder.parent.parent / "superseded" / self.id
+        aside.parent.mkdir(exist_ok=True)
+        self.folder.rename(aside)
+        return aside
+
+    def remove(self) -> None:
+        """Removes the attempt."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    @contextmanager
+    def held(self) -> Iterator[bool]:
+        """Whether nobody else writes or uploads this attempt; then nobody does in the block.
+
+        The kernel frees the lock of a process that died.
+        """
+        lock = FileLock(self.folder / "lock", blocking=False)
+        try:
+            lock.acquire()
+        except Timeout:
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            lock.release()
+
+
+def spools(outputs: Path, cell: str = "*") -> list[Spool]:
+    """The attempts at a cell, or at all, below `outputs`, oldest first."""
+    journals = [path for path in outputs.glob(f"{cell}/{RECORD}/*/{JOURNAL}") if path.stat().st_size]
+    found = [(next(spool.entries(), None), spool) for spool in (Spool(path.parent) for path in journals)]
+    return [spool for _, spool in sorted(((first[1]["time"], spool) for first, spool in found if first), key=_time)]
+
+
+def _time(pair: tuple[int, Spool]) -> int:
+    return pair[0]

@@ -1,0 +1,118 @@
+"""`python -m bench.sync [tracking.uri=...] [outputs=DIR]`: brings in what was recorded without a tracking server."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import hydra
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.markup import escape
+
+from bench import config
+from bench.errors import BenchError, ConfigError
+from bench.paths import CONF, in_project
+from bench.sweep import plan
+
+if TYPE_CHECKING:
+    from bench.server import Server
+    from bench.spool import Spool
+
+console = Console()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one attempt.
+
+    Attributes:
+        name: of its cell's run.
+        said: in words.
+        settled: whether nothing is left to do for it.
+    """
+
+    name: str
+    said: str
+    settled: bool
+
+
+def sync(uri: str, outputs: Path) -> Iterator[Outcome]:
+    """What becomes of every attempt below `outputs` that the server does not have whole; one after another.
+
+    However often it is called, and in how many processes, each is brought in once: whoever holds its lock brings it,
+    and goes on where the last one stopped.
+
+    Raises:
+        TrackingError: the server cannot be used.
+    """
+    from bench.server import Server
+    from bench.spool import spools
+
+    servers: dict[str, Server] = {}
+    for spool in spools(outputs):
+        with spool.held() as free:
+            if not spool.exists or spool.uploaded:
+                continue
+            told = spool.summary()
+            if not free:
+                yield Outcome(told.name, "is being trained or brought in by another process", settled=True)
+                continue
+            if told.experiment not in servers:
+                servers[told.experiment] = Server(uri, told.experiment)
+            said, settled = _bring_in(servers[told.experiment], spool, told.cell)
+            yield Outcome(told.name, said, settled)
+
+
+def _bring_in(server: "Server", spool: "Spool", cell: str) -> tuple[str, bool]:
+    from bench.claims import ClaimLostError, ClaimTakenError, acquire
+    from bench.delivery import SupersededError, bring_in
+    from bench.server import UnavailableError
+
+    try:
+        claim = acquire(server, cell)
+        try:
+            return f"brought in, as run {bring_in(server, spool, claim.ensure)}", True
+        finally:
+            claim.release()
+    except SupersededError as error:
+        return str(error), True
+    except (ClaimTakenError, ClaimLostError, UnavailableError) as error:
+        return f"not brought in: {error}", False
+
+
+@hydra.main(version_base="1.3", config_path=str(CONF), config_name="sync")
+def job(_: DictConfig) -> None:
+    """Reached only where Hydra is asked for help or information, which it then gives."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Says what became of each attempt; 2 where the command line is wrong, 1 where something is left to bring in."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        planned = plan(arguments, "sync")
+    except ConfigError as error:
+        print(f"bench.sync: {error}", file=sys.stderr)  # noqa: T201  # plain, for logs and pipes
+        return 2
+    if planned is None:
+        config.register()
+        sys.argv[1:] = arguments
+        job()
+        return 0
+    outcomes: list[Outcome] = []
+    try:
+        for settings in planned.configs:
+            for outcome in sync(settings.tracking.uri, in_project(settings.outputs)):
+                console.print(f"{escape(outcome.name)}: {escape(outcome.said)}", soft_wrap=True, highlight=False)
+                outcomes.append(outcome)
+    except BenchError as error:
+        print(f"bench.sync: {error}", file=sys.stderr)  # noqa: T201
+        return 1
+    if not outcomes:
+        console.print("nothing to bring in")
+    return 0 if all(outcome.settled for outcome in outcomes) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
