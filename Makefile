@@ -29,6 +29,9 @@ test-fast: $(INSTALLED) ## the suite without the tests marked slow
 perf: $(INSTALLED) ## the performance table, a line a figure; minutes
 	$(BIN)/python -m tests.perf.statistics
 	$(BIN)/python -m tests.perf.report
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.perf.index
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.perf.data
+	$(BIN)/python -m tests.perf.training
 
 lint: $(INSTALLED) ## ruff and mypy
 	$(BIN)/ruff check .

@@ -10,7 +10,7 @@ from bench.registry import Architecture
 from bench.schema import Config
 from bench.weights import Weights, weights_name
 
-IDENTITY_VERSION = 1
+IDENTITY_VERSION = 2
 """Raised when the identity's meaning changes, so that old runs are not taken for new ones."""
 
 NOT_FOUND = "not found"
@@ -52,9 +52,13 @@ class Cell:
             "truncate": config.truncate,
             "seed": config.seed,
             "data_fingerprint": self.data_fingerprint,
+            "adapt": config.adapt,
+            "in_chans": config.arch.in_chans,
             "labels": {"tasks": data.tasks, "uncertain": data.uncertain},
+            "on_bad_image": data.on_bad_image,
             "protocol": {key: value for key, value in dataclasses.asdict(config.protocol).items() if key != "name"},
             "evaluation": dataclasses.asdict(config.evaluation),
+            "arithmetic": {"precision": config.trainer.precision, "compile": config.trainer.compile},
         }
 
     @property

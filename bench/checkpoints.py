@@ -1,70 +1,139 @@
-"""Which states of a network count, and how they make one prediction: a named, tested rule.
+"""Which states of a network count, and how they make one prediction: named, tested rules.
 
-The rule: evaluate on the validation split every so many images; keep the best few by mean validation AUROC; the
-prediction is the mean of their probabilities. Source: the CheXpert paper's recipe (PROTOCOL, "checkpoints").
+Evaluate on the validation split every so many images; keep the best few by validation AUROC; then, by
+`protocol.checkpoints.average`,
+
+- `probability`: the prediction is the mean of their probabilities. Source: the CheXpert paper's recipe (PROTOCOL,
+  "checkpoints").
+- `task`: for each task the mean of the probabilities of the states that are best for that task; ours.
+- `weights`: the probabilities of one network with the mean of their weights (Izmailov et al., UAI 2018, as far as the
+  averaging goes); ours.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import ModelCheckpoint
-from torch.utils.data import DataLoader
+from safetensors.torch import load_file, save
+from torch import Tensor
 
-from bench.module import Classifier, collect
 from bench.schema import CheckpointsConfig
+from bench.states import write_whole
 
 MONITOR = "valid/auroc"
 
-
-def keep_best(folder: Path, config: CheckpointsConfig) -> ModelCheckpoint:
-    """Lightning's callback that keeps the best `config.keep` states in `folder`, weights only."""
-    return ModelCheckpoint(
-        dirpath=folder,
-        filename="{step}",
-        monitor=MONITOR,
-        mode="max",
-        save_top_k=config.keep,
-        save_weights_only=True,
-        save_on_train_epoch_end=False,  # after a validation, whose AUROC it is kept for
-    )
+FloatArray = npt.NDArray[np.float64]
+State = dict[str, Tensor]
 
 
-def evaluation_interval(config: CheckpointsConfig, *, batch_size: int, batches: int, epochs: int) -> int:
-    """Training steps between two evaluations.
+@dataclass
+class Best:
+    """The evaluations so far, and which of them count.
+
+    Attributes:
+        keep: how many, per criterion.
+        criteria: names of metrics; a state counts where it is among the best of any.
+        seen: (step, the criteria's values) of the evaluations that count.
+    """
+
+    keep: int
+    criteria: tuple[str, ...]
+    seen: list[tuple[int, dict[str, float]]] = field(default_factory=list)
+
+    def add(self, step: int, metrics: Mapping[str, float]) -> set[int]:
+        """Takes an evaluation into account.
+
+        Returns:
+            The steps whose states do not count any more; `step` itself where it is not among the best.
+        """
+        self.seen.append((step, {name: float(metrics[name]) for name in self.criteria}))
+        kept = {number for name in self.criteria for number in self.steps(name)}
+        dropped = {number for number, _ in self.seen} - kept
+        self.seen = [(number, values) for number, values in self.seen if number in kept]
+        return dropped
+
+    def steps(self, criterion: str) -> tuple[int, ...]:
+        """The steps that count for a criterion, best first; of equals the earlier. An undefined value never counts."""
+        defined = [(number, values[criterion]) for number, values in self.seen if not math.isnan(values[criterion])]
+        return tuple(number for number, _ in sorted(defined, key=lambda item: (-item[1], item[0]))[: self.keep])
+
+
+def make_best(config: CheckpointsConfig, tasks: Sequence[str]) -> Best:
+    """An empty list for the configuration's rule; `tasks` are those that are scored."""
+    per_task = config.average == "task"
+    return Best(config.keep, tuple(f"{MONITOR}/{task}" for task in tasks) if per_task else (MONITOR,))
+
+
+def checkpoint_path(folder: Path, step: int) -> Path:
+    """Where the network's state after `step` steps lies."""
+    return folder / f"step={step:09d}.safetensors"
+
+
+def write_checkpoint(folder: Path, step: int, network: State, header: Mapping[str, str]) -> None:
+    """Writes a network's state as safetensors.
 
     Args:
-        config: `every_examples` images, or None for once an epoch.
-        batch_size: images per step.
-        batches: steps per epoch.
-        epochs: of the protocol.
-
-    Returns:
-        At least 1, and no more than the steps of the whole training, so that at least one evaluation takes place.
-    """
-    wanted = batches if config.every_examples is None else config.every_examples // batch_size
-    return min(max(wanted, 1), batches * epochs)
-
-
-def mean_predictions(
-    trainer: pl.Trainer, module: Classifier, paths: Sequence[Path], loader: DataLoader[dict[str, Any]]
-) -> npt.NDArray[np.float64]:
-    """Mean over checkpoints of the probabilities [images, tasks] float64; the module is left with the last one's.
+        folder: of the cell.
+        step: training steps done.
+        network: its state dict.
+        header: texts that say what it is: its AUROC, its inputs' mean and std.
 
     Raises:
-        ValueError: no checkpoint.
+        StorageError: the file cannot be written.
     """
-    if not paths:
+    tensors = {key: value.detach().cpu().contiguous() for key, value in network.items()}
+    write_whole(checkpoint_path(folder, step), save(tensors, metadata=dict(header)))
+
+
+def mean_state(paths: Iterable[Path]) -> State:
+    """The mean of several states of one network, in float64 and back; counters are the largest.
+
+    Raises:
+        ValueError: no state.
+    """
+    states = [load_file(path) for path in paths]
+    if not states:
         raise ValueError("no checkpoint was kept")
-    total: npt.NDArray[np.float64] | None = None
-    for path in sorted(paths):  # a fixed order, as float64 sums depend on it
-        state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
-        module.load_state_dict(state)
-        scores = collect(trainer.predict(module, loader))  # type: ignore[arg-type]  # Lightning types it for several loaders
-        total = scores if total is None else total + scores
-    assert total is not None  # for the type checker: paths is not empty
-    return total / len(paths)
+    mean: State = {}
+    for key, first in states[0].items():
+        stacked = torch.stack([state[key] for state in states])
+        mean[key] = stacked.double().mean(0).to(first.dtype) if first.is_floating_point() else stacked.amax(0)
+    return mean
+
+
+def combine(best: Best, scores: Mapping[int, FloatArray], tasks: Sequence[str], average: str) -> FloatArray:
+    """One prediction from those of several states, by the rule `probability` or `task`.
+
+    Args:
+        best: which states count.
+        scores: per step, probabilities [images, tasks].
+        tasks: names of the columns.
+        average: the rule; with `task`, one that is not scored takes the states of all scored ones together.
+
+    Returns:
+        [images, tasks] float64.
+    """
+    everywhere = _mean(scores, sorted(scores))
+    if average == "probability":
+        return everywhere
+    columns = []
+    for column, task in enumerate(tasks):
+        name = f"{MONITOR}/{task}"
+        chosen = _mean(scores, best.steps(name)) if name in best.criteria else everywhere
+        columns.append(chosen[:, column])
+    return np.stack(columns, axis=1)
+
+
+def _mean(scores: Mapping[int, FloatArray], steps: Iterable[int]) -> FloatArray:
+    """In the order of the steps, as float64 sums depend on it."""
+    ordered = [scores[step] for step in sorted(steps)]
+    if not ordered:
+        raise ValueError("no checkpoint was kept")
+    total = sum(ordered[1:], start=ordered[0])
+    mean: Any = total / len(ordered)
+    return np.asarray(mean, dtype=np.float64)

@@ -3,6 +3,8 @@
 Imports neither torch nor MLflow: a typo is refused before anything is loaded.
 """
 
+import copy
+import dataclasses
 import difflib
 from collections.abc import Sequence
 from functools import cache
@@ -18,9 +20,11 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from bench.errors import ConfigError
+from bench.modes import check_adapt
 from bench.paths import CONF
-from bench.registry import architecture, check_depth
+from bench.registry import architecture, check_depth, check_size
 from bench.schema import SCHEMAS, Config, leaves, problem
+from bench.weights import check_source
 
 
 def register() -> None:
@@ -34,8 +38,22 @@ def groups(primary: str) -> dict[str, tuple[str, ...]]:
     """The config groups that a primary configuration chooses from, each with its options: `{"arch": (...)}`."""
     defaults = OmegaConf.to_container(OmegaConf.load(CONF / f"{primary}.yaml")).get("defaults", [])  # type: ignore[union-attr]  # a mapping, not a list: our own file
     names = [key for entry in defaults if isinstance(entry, dict) for key in entry if not key.startswith("override ")]
-    found = {name: tuple(sorted(path.stem for path in (CONF / name).glob("*.yaml"))) for name in names}
-    return found | {"sweeps": tuple(sorted(path.stem for path in (CONF / "sweeps").glob("*.yaml")))}
+    found = {name: tuple(sorted(path.stem for path in (CONF / name).glob("[!_]*.yaml"))) for name in names}
+    return found | {"sweeps": tuple(sorted(path.stem for path in (CONF / "sweeps").glob("[!_]*.yaml")))}
+
+
+SHORT = {"weights": "weights.source", "data.uncertain": "data.uncertain.default"}
+"""Keys that may be typed for the one entry of theirs that is meant most."""
+ENTRIES = "data.uncertain."
+"""A mapping whose keys the schema does not know: Hydra asks for a mark where one is added."""
+
+
+def spell(override: str) -> str:
+    """An override in the form that Hydra's grammar wants: `weights=run:1a` is `weights.source='run:1a'`."""
+    key, found, value = override.partition("=")
+    if found and key in SHORT and not value.startswith("{"):
+        return f"{SHORT[key]}={value}"
+    return f"++{override}" if key.startswith(ENTRIES) and key != SHORT["data.uncertain"] else override
 
 
 def parse(overrides: Sequence[str]) -> list[Override]:
@@ -48,7 +66,7 @@ def parse(overrides: Sequence[str]) -> list[Override]:
     try:
         with initialize_config_dir(str(CONF), version_base="1.3"):
             loader = GlobalHydra.instance().config_loader()
-            return OverridesParser.create(config_loader=loader).parse_overrides(list(overrides))
+            return OverridesParser.create(config_loader=loader).parse_overrides([spell(text) for text in overrides])
     except HydraException as error:
         raise ConfigError(str(error).strip().splitlines()[0]) from None
 
@@ -66,7 +84,7 @@ def check_keys(overrides: Sequence[str], primary: str) -> None:
             continue
         if key in options:
             _check_options(key, values(override), options[key])
-        elif key not in keys:
+        elif key not in keys and not key.startswith(ENTRIES):
             known = [*options, *(leaf for leaf in keys if leaf.split(".")[0] != "sweep")]
             near = difflib.get_close_matches(key, known, n=1)
             hint = f"did you mean '{near[0]}'? " if near else ""
@@ -88,28 +106,100 @@ def _check_options(key: str, chosen: Sequence[str], options: Sequence[str]) -> N
             raise ConfigError(f"{key}={value}: no such {key}; {hint}Valid: {', '.join(options)}")
 
 
-def compose_config(overrides: Sequence[str], primary: str = "config") -> Any:
+def compose_config(overrides: Sequence[str], primary: str = "config", *, whole: bool = True) -> Any:
     """The checked configuration (`Config`, or the schema of another primary) of one job's overrides.
+
+    Args:
+        overrides: `key=value`.
+        primary: the primary configuration's name.
+        whole: whether what depends on several keys is checked too.
 
     Raises:
         ConfigError: an unknown key or a value of the wrong type or range, with the valid ones named.
     """
     check_keys(overrides, primary)
-    return to_config(_compose(overrides, primary), primary)
+    return to_config(_compose(overrides, primary), primary, whole=whole)
 
 
 def _compose(overrides: Sequence[str], primary: str, *, with_hydra: bool = False) -> DictConfig:
     register()
     try:
         with initialize_config_dir(str(CONF), version_base="1.3"):
-            return compose(primary, list(overrides), return_hydra_config=with_hydra)
+            return compose(primary, [spell(text) for text in overrides], return_hydra_config=with_hydra)
     except (ConfigCompositionException, HydraException, OmegaConfBaseException) as error:
         raise ConfigError(_explain(error, primary)) from None
 
 
-def hydra_settings(overrides: Sequence[str], primary: str = "config") -> DictConfig:
-    """Hydra's own node (mode, sweeper, launcher) after the overrides that are not sweeps themselves."""
-    return _compose(overrides, primary, with_hydra=True).hydra  # type: ignore[no-any-return]  # untyped attribute
+def with_hydra(overrides: Sequence[str], primary: str = "config") -> DictConfig:
+    """The composed configuration with Hydra's own node (mode, sweeper, launcher), from overrides that are no sweeps."""
+    return _compose(overrides, primary, with_hydra=True)
+
+
+class Composer:
+    """Checked configurations of many jobs that differ in a few keys, which `check_keys` knows to be valid ones.
+
+    Hydra takes tens of milliseconds for one configuration, and a sweep has a thousand. So it composes once for each
+    combination of group options, and plain keys are set on that, through the same schema.
+    """
+
+    def __init__(self, primary: str = "config") -> None:
+        self._primary = primary
+        self._options = groups(primary)
+        self._parser = OverridesParser.create()
+        self._bases: dict[tuple[str, ...], tuple[DictConfig, Any]] = {}
+
+    def compose(self, overrides: Sequence[str]) -> Any:
+        """The same as `compose_config`, each override a plain `key=value`.
+
+        Raises:
+            ConfigError: as `compose_config`.
+        """
+        parsed = {text: self._parser.parse_override(spell(text)) for text in overrides}
+        chosen = tuple(text for text, override in parsed.items() if override.key_or_group in self._options)
+        composed, base = self._base(chosen)
+        plain = [override for text, override in parsed.items() if text not in chosen]
+        if base is None or any(override.is_delete() for override in plain):
+            return compose_config(overrides, self._primary)
+        made = copy.deepcopy(base)
+        for override in plain:
+            key = override.key_or_group
+            _set(made, key, self._typed(composed, key, override.value()))
+        check(made)
+        return made
+
+    def _base(self, chosen: tuple[str, ...]) -> tuple[DictConfig, Any]:
+        """The configuration of group options alone; no object where it is not whole without a plain key's value."""
+        if chosen not in self._bases:
+            composed = _compose(chosen, self._primary)
+            whole = not OmegaConf.missing_keys(composed)
+            self._bases[chosen] = composed, to_config(composed, self._primary, whole=False) if whole else None
+        return self._bases[chosen]
+
+    def _typed(self, composed: DictConfig, key: str, value: Any) -> Any:
+        """The value as the schema has it: `1` is a float where the schema says so."""
+        try:
+            OmegaConf.update(composed, key, value, force_add=key.startswith(ENTRIES))
+        except OmegaConfBaseException as error:
+            raise ConfigError(_explain(error, self._primary)) from None
+        given = OmegaConf.select(composed, key)
+        wrong = problem(key, given, dict(leaves(SCHEMAS[self._primary])).get(key, _ANY).metadata)
+        if wrong:
+            raise ConfigError(wrong)
+        return OmegaConf.to_object(given) if OmegaConf.is_config(given) else given
+
+
+_ANY = dataclasses.field()
+
+
+def _set(made: Any, key: str, value: Any) -> None:
+    """Sets a dotted key of a configuration object, through whose mappings it leads too."""
+    *path, name = key.split(".")
+    for part in path:
+        made = made[part] if isinstance(made, dict) else getattr(made, part)
+    if isinstance(made, dict):
+        made[name] = value
+    else:
+        setattr(made, name, value)
 
 
 def _explain(error: BaseException, primary: str) -> str:
@@ -125,8 +215,13 @@ def _explain(error: BaseException, primary: str) -> str:
     return f"{key}: {first}" if key else first
 
 
-def to_config(composed: DictConfig, primary: str = "config") -> Any:
+def to_config(composed: DictConfig, primary: str = "config", *, whole: bool = True) -> Any:
     """The schema's object for a composed configuration, its values checked against their ranges.
+
+    Args:
+        composed: Hydra's.
+        primary: the primary configuration's name.
+        whole: whether what depends on several keys is checked too.
 
     Raises:
         ConfigError: every value out of range, in one message; a depth that the architecture does not have.
@@ -142,6 +237,36 @@ def to_config(composed: DictConfig, primary: str = "config") -> Any:
     if problems:
         raise ConfigError("; ".join(problems))
     checked = OmegaConf.to_object(composed)
-    if isinstance(checked, Config):
-        check_depth(architecture(checked.arch.name), checked.truncate)
+    if whole:
+        check(checked)
     return checked
+
+
+def check(checked: Any) -> None:
+    """What depends on several keys.
+
+    Raises:
+        ConfigError: a depth that the architecture does not have; sizes or counts that do not fit one another.
+    """
+    if not isinstance(checked, Config):
+        return
+    row = architecture(checked.arch)
+    check_depth(row, checked.truncate)
+    check_size(row, checked.truncate, checked.protocol.image.crop)
+    check_source(checked.weights)
+    check_adapt(row, checked.truncate, checked.adapt)
+    protocol, devices = checked.protocol, checked.trainer.devices
+    if protocol.image.crop > protocol.image.resize:
+        raise ConfigError(
+            f"protocol.image.crop={protocol.image.crop}: larger than protocol.image.resize={protocol.image.resize}"
+        )
+    micro = protocol.micro_batch or protocol.batch_size
+    if protocol.batch_size % micro or micro % devices:
+        raise ConfigError(
+            f"protocol.batch_size={protocol.batch_size} must be a multiple of protocol.micro_batch={micro}, and that "
+            f"of trainer.devices={devices}: each device takes an equal part of every batch"
+        )
+    if checked.adapt == "lpft" and devices > 1:
+        raise ConfigError("adapt=lpft: on one device only, as what is trained changes on the way; trainer.devices=1")
+    if protocol.lr == "auto" and not protocol.lr_grid:
+        raise ConfigError("protocol.lr=auto: needs protocol.lr_grid=[...]")

@@ -1,22 +1,37 @@
-"""What the machine offers, where the configuration leaves it open."""
-
-import os
+"""What the machine offers, where the configuration leaves it open: fixed rules, never a measurement at run time."""
 
 import torch
 
 from bench.schema import TrainerConfig
 
-MOST_WORKERS = 8
-"""Decoding processes beyond which a GPU is fed well enough (about 1,000 images a second each, at 320 pixels)."""
+CPU_BF16_FAMILIES = ("DenseNet", "ResNet", "Inception")
+"""Families that train faster in bf16 on a CPU with AVX512-BF16: densenet121 66 against 42 images/s, resnet50 54 against
+34, resnet18 136 against 75 (two cores, 96 px, channels_last, batch 16); the depthwise convolutions of the others do
+not: efficientnet_b0 65 against 112, mobilenetv3_large_100 110 against 182. Measured once, with `make perf`."""
 
 
 def workers(trainer: TrainerConfig) -> int:
-    """Processes that decode images beside the one that trains.
+    """Processes that read images beside the one that trains.
 
-    Where nothing is said: none on a CPU, whose cores the training threads need (120 against 107 images/s with one
-    worker, efficientnet_b0 at 96 px on two cores); on a GPU one per core, up to MOST_WORKERS.
+    Where nothing is said none: a batch of decoded images takes a tenth of a millisecond in the process that trains, and
+    more than that to be sent from another. They help where the decoded images do not fit in memory.
     """
-    if trainer.workers is not None:
-        return trainer.workers
-    on_gpu = trainer.accelerator != "cpu" and torch.cuda.is_available()
-    return min(MOST_WORKERS, os.cpu_count() or 1) if on_gpu else 0
+    return trainer.workers or 0
+
+
+def on_gpu(trainer: TrainerConfig) -> bool:
+    """Whether the cell trains on a GPU."""
+    return trainer.accelerator != "cpu" and torch.cuda.is_available()
+
+
+def precision(trainer: TrainerConfig, family: str) -> str:
+    """`fp32` or `bf16` (bf16-mixed): what is asked for, or by the rule for this device and family.
+
+    By the rule: bf16 on a GPU that has it; on a CPU that has AVX512-BF16 for CPU_BF16_FAMILIES; else fp32. The layout
+    is channels_last throughout.
+    """
+    if trainer.precision != "auto":
+        return trainer.precision
+    if on_gpu(trainer):
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    return "bf16" if family in CPU_BF16_FAMILIES and torch.cpu._is_avx512_bf16_supported() else "fp32"

@@ -19,3 +19,23 @@ class WeightsError(BenchError):
 
 class TrackingError(BenchError):
     """A tracking store that cannot be used."""
+
+
+class StorageError(BenchError):
+    """A file that cannot be written."""
+
+
+class TrainingError(BenchError):
+    """A training that cannot go on: its loss is no number any more."""
+
+
+class BatchTooLargeError(BenchError):
+    """A batch that does not fit into the device's memory."""
+
+
+class MissingExtraError(BenchError):
+    """An optional package that is not installed."""
+
+
+class ExportError(BenchError):
+    """A run whose prediction cannot be exported, or an export that does not compute it."""

@@ -1,106 +1,165 @@
 """The LightningModule: gets a built network and plain numbers, knows nothing of files or MLflow."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytorch_lightning as pl
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits
-from torchmetrics import MeanMetric
 
+from bench import heads
+from bench.data.images import flip
+from bench.data.resident import ResidentImages
+from bench.errors import TrainingError
 from bench.models import Normalisation
-from bench.schema import ProtocolConfig
 
 Predictions = tuple[Tensor, Tensor]
 """(rows [batch] int64, probabilities [batch, tasks] float64)."""
-Evaluate = Callable[[npt.NDArray[np.float64]], dict[str, float]]
-"""From scores [images, tasks] in the order of the rows to named metrics."""
 
-
-def masked_bce(logits: Tensor, targets: Tensor) -> Tensor:
-    """Mean binary cross-entropy over the targets that are not NaN; 0, with a gradient of 0, where all are.
-
-    Args:
-        logits, targets: [batch, tasks] float.
-    """
-    known = ~torch.isnan(targets)
-    losses = binary_cross_entropy_with_logits(logits, torch.where(known, targets, 0.0), reduction="none")
-    return (losses * known).sum() / known.sum().clamp(min=1)
+LOSSES_AT_ONCE = 50
+"""Steps whose losses are looked at together on a GPU: each look waits for the device."""
 
 
 class Classifier(pl.LightningModule):
     """Multi-label classification of grey images.
 
     Args:
-        network: from [batch, 3, height, width] to [batch, tasks] logits.
-        normalisation: of the network's inputs.
-        protocol: optimiser settings.
-        evaluate: turns the validation split's scores into metrics, `valid/auroc` among them.
+        network: from [batch, channels, height, width] to [batch, outputs] logits.
+        inputs: mean and std per channel; as many channels as the network reads.
+        widths: logits per task (`bench.heads`).
+        optimizer: makes the optimiser, once the parameters are where they will be trained.
+        resident: puts the training images on a device, where they are to be cut out of its own memory.
+        crop: side of what the network sees, pixels; read where `resident` is given.
+        compiled: whether torch.compile runs the network.
     """
 
     def __init__(
-        self, network: nn.Module, normalisation: Normalisation, protocol: ProtocolConfig, evaluate: Evaluate
+        self,
+        network: nn.Module,
+        inputs: Normalisation,
+        widths: tuple[int, ...],
+        *,
+        optimizer: Callable[[nn.Module], torch.optim.Optimizer],
+        resident: Callable[[torch.device], ResidentImages] | None = None,
+        crop: int = 0,
+        compiled: bool = False,
     ) -> None:
         super().__init__()
         self.network = network.to(memory_format=torch.channels_last)  # faster on every network measured
-        self._protocol, self._evaluate = protocol, evaluate
-        self._loss = MeanMetric()
+        if compiled:
+            self.network.compile()  # in place: torch.compile's wrapper would give every module another name
+        self._widths, self._optimizer, self._crop = widths, optimizer, crop
+        self._make_resident = resident
+        self._resident: ResidentImages | None = None
+        self.optimizer_state: dict[str, Any] | None = None  # to go on from
+        self._unseen: list[Tensor] = []
+        self._loss_sum, self._loss_count = 0.0, 0
         self._validation: list[Predictions] = []
+        self.step = 0  # training steps done, over all attempts at this cell
         self._mean: Tensor
         self._std: Tensor
-        for name, numbers in (("_mean", normalisation.mean), ("_std", normalisation.std)):
+        for name, numbers in (("_mean", inputs.mean), ("_std", inputs.std)):
             self.register_buffer(name, torch.tensor(numbers).view(1, -1, 1, 1), persistent=False)
 
+    def on_fit_start(self) -> None:
+        """The device is known now."""
+        if self._make_resident is not None:
+            self._resident = self._make_resident(self.device)
+
+    def image(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """The cut and flipped images [batch, 1, height, width] uint8 of a training batch."""
+        if self._resident is None:
+            return flip(batch["image"], batch["flip"])
+        cut = (batch["row"], batch["vertical"], batch["horizontal"], batch["flip"])
+        return self._resident.crops(*cut, self._crop)
+
     def forward(self, image: Tensor) -> Tensor:
-        """Logits [batch, tasks] of images [batch, 1, height, width] uint8."""
+        """Logits [batch, outputs] of images [batch, 1, height, width] uint8."""
         grey = image.to(torch.float32) / 255
         normalised = (grey - self._mean) / self._std  # the one channel becomes as many as the mean has
         logits: Tensor = self.network(normalised.contiguous(memory_format=torch.channels_last))
         return logits
 
-    def training_step(self, batch: dict[str, Tensor], _: int) -> Tensor:
-        """The loss of one batch."""
-        loss = masked_bce(self(batch["image"]), batch["label"])
-        self._loss.update(loss.detach())
+    def training_step(self, batch: Mapping[str, Tensor], _: int) -> Tensor:
+        """The loss of one batch: the mean over all known labels of it, on however many devices they lie."""
+        total, known = heads.sums(self(self.image(batch)), batch["label"], self._widths)
+        world = self.trainer.world_size
+        if world > 1:
+            known = known.detach().clone()
+            dist.all_reduce(known)
+        loss: Tensor = total / (known / world).clamp(min=1 / world)
+        self._unseen.append(loss.detach())
+        if loss.device.type == "cpu" or len(self._unseen) == LOSSES_AT_ONCE:
+            self.look_at_losses()
         return loss
 
-    def predict_step(self, batch: dict[str, Tensor], _: int = 0) -> Predictions:
-        """Rows and float64 probabilities of one batch."""
-        return batch["row"], torch.sigmoid(self(batch["image"]).double())
+    def look_at_losses(self) -> None:
+        """Adds the losses since the last look to the mean.
 
-    def validation_step(self, batch: dict[str, Tensor], index: int) -> None:
+        Raises:
+            TrainingError: one of them is NaN or infinite; `step` is then its number.
+        """
+        if not self._unseen:
+            return
+        losses = torch.stack(self._unseen).double().cpu()
+        self._unseen.clear()
+        broken = torch.nonzero(~torch.isfinite(losses)).flatten().tolist()
+        if broken:
+            at = self.step + 1 - (len(losses) - broken[0] - 1) // self.trainer.accumulate_grad_batches
+            raise TrainingError(
+                f"the loss of training step {at} is {float(losses[broken[0]])}: the weights are of no use from there "
+                "on; try a lower protocol.lr, or trainer.precision=fp32"
+            )
+        self._loss_sum += float(losses.sum())
+        self._loss_count += len(losses)
+
+    def losses(self) -> tuple[float, int]:
+        """(sum, number) of the losses since the last evaluation."""
+        self.look_at_losses()
+        return self._loss_sum, self._loss_count
+
+    def set_losses(self, total: float, count: int) -> None:
+        """Sets what `losses` gives."""
+        self._loss_sum, self._loss_count = total, count
+
+    def predict_step(self, batch: Mapping[str, Tensor], _: int = 0) -> Predictions:
+        """Rows and float64 probabilities of one batch."""
+        return batch["row"], heads.probabilities(self(batch["image"]), self._widths)
+
+    def validation_step(self, batch: Mapping[str, Tensor], index: int) -> None:
         """Keeps the scores; they are evaluated together, as an AUROC is no mean over batches."""
         self._validation.append(self.predict_step(batch, index))
 
-    def on_validation_epoch_end(self) -> None:
-        """Logs the metrics of the whole validation split, and the mean training loss since the last time."""
-        for name, value in self._evaluate(collect(self._validation)).items():
-            self.log(name, value, prog_bar=name == "valid/auroc")
-        self.log("train/loss", self._loss.compute(), prog_bar=True)
-        self._loss.reset()
+    def validation_scores(self) -> npt.NDArray[np.float64]:
+        """The scores [images, tasks] of the evaluation that has just ended."""
+        scores = collect(self._validation)
         self._validation.clear()
+        return scores
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Adam with the protocol's numbers, no schedule."""
-        numbers = self._protocol
-        first, second = numbers.betas
-        return torch.optim.Adam(
-            self.parameters(), lr=numbers.lr, betas=(first, second), weight_decay=numbers.weight_decay
-        )
+        """The protocol's optimiser, no schedule; with the moments of an interrupted training where it goes on."""
+        optimizer = self._optimizer(self.network)
+        if self.optimizer_state is not None:
+            optimizer.load_state_dict(self.optimizer_state)
+        return optimizer
 
 
 def collect(predictions: list[Predictions]) -> npt.NDArray[np.float64]:
-    """Scores [images, tasks] float64 in the order of the rows, whatever the order of the batches.
+    """Scores [images, tasks] float64 in the order of the rows, whatever the order of the batches and the devices.
 
     Raises:
         ValueError: an image is missing or there twice.
     """
-    rows = torch.cat([rows for rows, _ in predictions]).cpu().numpy()
-    scores: Any = torch.cat([scores for _, scores in predictions]).cpu().numpy()
-    order = np.argsort(rows)
-    if not np.array_equal(rows[order], np.arange(len(rows))):
+    rows = torch.cat([rows for rows, _ in predictions]).cpu()
+    scores = torch.cat([scores for _, scores in predictions]).cpu()
+    if dist.is_available() and dist.is_initialized():
+        parts: list[Any] = [None] * dist.get_world_size()
+        dist.all_gather_object(parts, (rows, scores))
+        rows, scores = (torch.cat([part[index] for part in parts]) for index in (0, 1))
+    order = np.argsort(rows.numpy())
+    if not np.array_equal(rows.numpy()[order], np.arange(len(rows))):
         raise ValueError("predictions do not cover every image exactly once")
-    return np.asarray(scores[order], dtype=np.float64)
+    return np.asarray(scores.numpy()[order], dtype=np.float64)

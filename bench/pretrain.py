@@ -40,7 +40,7 @@ def pretrain(settings: PretrainConfig) -> Path:
     from bench.registry import architecture
     from bench.weights import destination
 
-    row = architecture(settings.arch.name)
+    row = architecture(settings.arch)
     tag = settings.weights.tag or settings.source.name
     path = destination(row, settings.weights, tag)
     if path.exists():

@@ -1,9 +1,10 @@
-"""Shows how far a fit is, and measures what it costs, evaluation apart from training."""
+"""Shows how far a fit is, and measures what it costs, evaluation and bookkeeping apart from training."""
 
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
-import pytorch_lightning as pl
 from pytorch_lightning.callbacks import RichProgressBar
 
 
@@ -15,34 +16,80 @@ class ProgressBar(RichProgressBar):
         return {key: value for key, value in super().get_metrics(*arguments).items() if key != "v_num"}
 
 
-class Stopwatch(pl.Callback):
-    """Seconds of the whole fit and of the evaluations in it."""
+class StretchBar(ProgressBar):
+    """A progress bar up to the next evaluation, where the loader itself has no length.
+
+    Args:
+        batches: up to the next evaluation.
+    """
+
+    def __init__(self, batches: Callable[[], int]) -> None:
+        super().__init__(leave=False)
+        self._batches = batches
+
+    @property
+    def total_train_batches(self) -> int:
+        """Batches up to the next evaluation."""
+        return self._batches()
+
+
+class Stopwatch:
+    """Seconds of a fit by what they were spent on, over all attempts at a cell.
+
+    Attributes:
+        spent: seconds per purpose: `evaluation`, `bookkeeping` (checkpoints, states, logging).
+        fit: seconds of the whole fit, up to the last `lap`.
+    """
 
     def __init__(self) -> None:
-        self._fit, self._evaluation, self._steps = 0.0, 0.0, 0
-        self._fit_start = self._evaluation_start = 0.0
+        self.spent = {"evaluation": 0.0, "bookkeeping": 0.0}
+        self.fit = 0.0
+        self._since = time.perf_counter()
+        self._begun: dict[str, float] = {}
 
-    def on_fit_start(self, *_: Any) -> None:
-        """Starts the clock."""
-        self._fit_start = time.perf_counter()
+    def start(self) -> None:
+        """Starts, or goes on."""
+        self._since = time.perf_counter()
 
-    def on_validation_start(self, *_: Any) -> None:
-        """Starts the evaluation's clock."""
-        self._evaluation_start = time.perf_counter()
+    def lap(self) -> None:
+        """Adds the time since the last lap, or the start."""
+        now = time.perf_counter()
+        self.fit += now - self._since
+        self._since = now
 
-    def on_validation_end(self, *_: Any) -> None:
-        """Adds one evaluation."""
-        self._evaluation += time.perf_counter() - self._evaluation_start
+    def begin(self, purpose: str) -> None:
+        """The purpose begins here, and ends in another hook."""
+        self._begun[purpose] = time.perf_counter()
 
-    def on_fit_end(self, trainer: pl.Trainer, _: pl.LightningModule) -> None:
-        """Stops the clock."""
-        self._fit = time.perf_counter() - self._fit_start
-        self._steps = trainer.global_step
+    def end(self, purpose: str) -> None:
+        """The purpose that began ends here."""
+        self.spent[purpose] += time.perf_counter() - self._begun.pop(purpose)
 
-    def metrics(self, batch_size: int) -> dict[str, float]:
-        """`fit_seconds`, evaluations included, and `train/images_per_second`, evaluations left out."""
-        images = self._steps * batch_size
+    @contextmanager
+    def on(self, purpose: str) -> Iterator[None]:
+        """The block is spent on a purpose."""
+        self.begin(purpose)
+        try:
+            yield
+        finally:
+            self.end(purpose)
+
+    def state(self) -> dict[str, float]:
+        """What a resumed fit goes on from."""
+        return {"fit": self.fit, **self.spent}
+
+    def restore(self, state: dict[str, float]) -> None:
+        """The inverse of `state`."""
+        self.fit = state["fit"]
+        self.spent = {purpose: state[purpose] for purpose in self.spent}
+
+    def metrics(self, images: int) -> dict[str, float]:
+        """`fit_seconds`, the parts of it, and `train/images_per_second` of what is training proper."""
+        training = self.fit - sum(self.spent.values())
         return {
-            "fit_seconds": self._fit,
-            "train/images_per_second": images / (self._fit - self._evaluation),
+            "fit_seconds": self.fit,
+            "evaluation_seconds": self.spent["evaluation"],
+            "bookkeeping_seconds": self.spent["bookkeeping"],
+            "overhead_share": sum(self.spent.values()) / self.fit if self.fit else float("nan"),
+            "train/images_per_second": images / training if training > 0 else float("nan"),
         }

@@ -1,88 +1,44 @@
-"""Runs one cell: skip when done, build, fit, predict, record."""
+"""Runs one cell: skip when done, train, predict, record."""
 
 import dataclasses
+import hashlib
 import json
 import logging
 import shutil
 from collections.abc import Callable
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-import pytorch_lightning as pl
+import torch
 from omegaconf import OmegaConf
-from torch import nn
 
 from analysis.store import mask
-from bench.cell import Cell, make_cell
-from bench.checkpoints import evaluation_interval, keep_best, mean_predictions
-from bench.cost import count_macs, latency_ms
-from bench.data.images import ChestXrayDataset, evaluation_loader, training_loader
-from bench.data.sets import DataSet, open_dataset
-from bench.data.tasks import TASK_SETS
-from bench.devices import workers
-from bench.environment import environment, git_commit
-from bench.errors import DataError, WeightsError
-from bench.models import build_model, count_parameters, normalisation
-from bench.module import Classifier
+from bench.adaptation import trainable
+from bench.assembly import Assembly, assemble
+from bench.checkpoints import checkpoint_path
+from bench.cost import count_macs, images_per_second, latency_ms, parameter_counts
+from bench.data.card import card, markdown
+from bench.described import params, tags
+from bench.devices import on_gpu
+from bench.distributed import peers
+from bench.environment import environment
+from bench.errors import BatchTooLargeError, TrainingError
+from bench.identify import Found, identify
+from bench.modes import remark
 from bench.paths import in_project
-from bench.progress import ProgressBar, Stopwatch
-from bench.registry import architecture
-from bench.schema import Config, TrackingConfig
+from bench.schema import Config
 from bench.scores import prediction_frame, score_metrics
+from bench.search import search
 from bench.tracking import Record, RunState, Store
+from bench.training import FloatArray, fit, predict
 from bench.truncation import feature_map
-from bench.weights import Weights, locate
 
 logger = logging.getLogger(__name__)
 
-
-@dataclasses.dataclass(frozen=True)
-class Found:
-    """What a configuration stands for, once its data set and weights were looked for.
-
-    Attributes:
-        weights: None from scratch, or where none could be had.
-        problem: why there are no weights for a pretrained cell.
-    """
-
-    cell: Cell
-    data: DataSet
-    weights: Weights | None
-    problem: WeightsError | None
+Announce = Callable[[str], None]
 
 
-def identify(config: Config, data: DataSet | None = None) -> Found:
-    """The cell of a configuration, with its data set and weights.
-
-    Args:
-        config: the cell's.
-        data: what `open_dataset(config.data)` gave, where the caller has it already.
-
-    Raises:
-        DataError: the data set is not what it should be.
-    """
-    row, data = architecture(config.arch.name), data or open_dataset(config.data)
-    weights, problem = None, None
-    if config.pretrained:
-        try:
-            weights = locate(row, config.weights)
-        except WeightsError as error:
-            problem = error
-    return Found(make_cell(config, row, data.fingerprint, weights), data, weights, problem)
-
-
-def store_of(config: Config) -> Store:
-    """The tracking store that the configuration names; opened once a process."""
-    return _store(config.tracking.uri, config.tracking.experiment)
-
-
-@cache
-def _store(uri: str, experiment: str) -> Store:
-    return Store(TrackingConfig(uri, experiment))
-
-
-def run_cell(config: Config, store: Store, *, announce: Callable[[str], None] = logger.info) -> RunState:
+def run_cell(config: Config, store: Store, *, announce: Announce = logger.info) -> RunState:
     """Trains, evaluates and records the cell of a configuration; a finished cell is not trained again.
 
     Args:
@@ -95,147 +51,128 @@ def run_cell(config: Config, store: Store, *, announce: Callable[[str], None] = 
 
     Raises:
         BenchError: the cell cannot be run, for a reason that the user can mend; recorded as FAILED.
+        ClaimTakenError: another worker has the cell; nobody's failure.
+        Interrupted: a stop was asked for; the same call goes on from the saved state.
     """
-    found = identify(config)
+    found = identify(config, runs=store)
     cell = found.cell
     done = store.find(cell.hash)
     if done is not None and done.status == "FINISHED":
-        announce(f"{cell.name}: done before, in run {done.run_id}")
-        return done
+        announce(f"{cell.name}: done before, in run {done.run_id or 'on this machine only'}")
+        return done if done.uploaded else store.upload(cell.hash) or done
+    if done is not None and done.status == "FAILED" and config.retry != "failed":
+        raise TrainingError(f"{cell.name} failed before ({done.failure}): mend that, and add retry=failed")
     announce(cell.name)
-    with store.run(cell.hash, cell.name, _tags(found), _params(config, found)) as record:
-        if found.problem is not None:
-            raise found.problem
-        _record_inputs(record, config)
-        _train_and_predict(record, config, found)
+    if said := remark(config.adapt, pretrained=config.pretrained):
+        announce(said)
+    experiment = hashlib.sha256(config.tracking.experiment.encode()).hexdigest()[:8]  # two may have the same cell
+    folder = in_project(config.outputs) / cell.hash / f"fit-{experiment}"
+    try:
+        with store.run(cell.hash, cell.name, tags(found), params(found)) as record:
+            if found.problem is not None:
+                raise found.problem
+            _record_inputs(record, found)
+            _train_and_record(record, found, folder)
+    except BatchTooLargeError:
+        if config.trainer.on_oom == "raise" or (smaller := _halved(config)) is None:
+            raise
+        announce(f"{cell.name}: out of memory; again with protocol.micro_batch={smaller.protocol.micro_batch}")
+        return run_cell(smaller, store, announce=announce)
+    shutil.rmtree(folder, ignore_errors=True)
     finished = store.find(cell.hash)
     assert finished is not None  # for the type checker: it was just written
     return finished
 
 
-def _tags(found: Found) -> dict[str, str]:
-    cell, config = found.cell, found.cell.config
-    return {
-        "cell": cell.hash,
-        "arch": cell.row.name,
-        "family": cell.row.family,
-        "label": cell.row.label,
-        "pretrained": str(config.pretrained).lower(),
-        "truncate": str(config.truncate),
-        "seed": str(config.seed),
-        "weights": cell.weights,
-        "weights_sha256": cell.weights_sha256,
-        "weights_source": found.weights.source if found.weights else "",
-        "weights_standin": str(bool(found.weights and found.weights.standin)).lower(),
-        "sweep": config.sweep.name or "",
-        "data": config.data.name,
-        "data_fingerprint": cell.data_fingerprint,
-        "data_generated": str(found.data.generated).lower(),
-        "data_uncertain": config.data.uncertain,
-        "protocol": config.protocol.name,
-        "git": git_commit(),
-    }
+def _halved(config: Config) -> Config | None:
+    """The configuration with half as many images at once; None where there is no half."""
+    protocol = config.protocol
+    size = protocol.micro_batch or protocol.batch_size
+    if size % 2 or size // 2 < config.trainer.devices * 2:  # one image has no batch statistics
+        return None
+    return dataclasses.replace(config, protocol=dataclasses.replace(protocol, micro_batch=size // 2))
 
 
-def _params(config: Config, found: Found) -> dict[str, Any]:
-    """The resolved configuration, flat; `evaluation.tasks` by name, so that the analysis needs no table of ours."""
-    flat = _flatten(dataclasses.asdict(config))
-    norm = normalisation(found.cell.row, found.weights)
-    flat["tracking.uri"] = mask(config.tracking.uri)  # it may hold a password, and a run's params are for everybody
-    flat["evaluation.tasks"] = ",".join(TASK_SETS[config.evaluation.tasks])
-    flat |= {"input.mean": _words(norm.mean), "input.std": _words(norm.std)}
-    return flat
-
-
-def _words(numbers: tuple[float, ...]) -> str:
-    return ",".join(str(number) for number in numbers)
-
-
-def _flatten(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in nested.items():
-        flat |= _flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return flat
-
-
-def _record_inputs(record: Record, config: Config) -> None:
-    public = dataclasses.replace(config, tracking=TrackingConfig(mask(config.tracking.uri), config.tracking.experiment))
+def _record_inputs(record: Record, found: Found) -> None:
+    config = found.cell.config
+    public = dataclasses.replace(config, tracking=dataclasses.replace(config.tracking, uri=mask(config.tracking.uri)))
+    facts = card(found.data)
     record.artifact("config.yaml", lambda path: OmegaConf.save(OmegaConf.structured(public), path))
-    record.artifact("environment.json", lambda path: _write(path, json.dumps(environment(), indent=2)))
+    record.artifact("environment.json", partial(_write, text=json.dumps(environment(), indent=2)))
+    record.artifact("data_card.json", partial(_write, text=json.dumps(facts, indent=2)))
+    record.artifact("data_card.md", partial(_write, text=markdown(facts)))
 
 
 def _write(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-def _train_and_predict(record: Record, config: Config, found: Found) -> None:
+def _train_and_record(record: Record, found: Found, folder: Path) -> None:
     """Fits the network, predicts with the kept checkpoints, and logs what the contract names."""
-    pl.seed_everything(config.seed, workers=True, verbose=False)
-    data, protocol = found.data, config.protocol
-    network = build_model(
-        found.cell.row, outputs=len(data.tasks), weights=found.weights, seed=config.seed, depth=config.truncate
-    )
-    record.metrics(_size(network, protocol.image.crop), step=0)
-    module = Classifier(
-        network,
-        normalisation(found.cell.row, found.weights),
-        protocol,
-        lambda scores: score_metrics(prediction_frame(data.valid, data.tasks, scores), "valid", config.evaluation),
-    )
-    dataset = partial(ChestXrayDataset, data.root, resize=protocol.image.resize, crop=protocol.image.crop)
-    serve = {"batch_size": protocol.batch_size, "workers": workers(config.trainer)}
-    train = training_loader(dataset(data.train), seed=config.seed, **serve)
-    evaluated = {"valid": data.valid, "test": data.test}
-    loaders = {name: evaluation_loader(dataset(split), **serve) for name, split in evaluated.items()}
-
-    folder = in_project(config.outputs) / found.cell.hash
-    shutil.rmtree(folder, ignore_errors=True)  # an interrupted attempt's; exact resume is not built yet
-    best, watch = keep_best(folder, protocol.checkpoints), Stopwatch()
-    trainer = _trainer(config, record, [best, watch, ProgressBar(leave=False)], batches=len(train))
-    trainer.fit(module, train, loaders["valid"])
-
-    record.metrics(watch.metrics(protocol.batch_size), step=trainer.global_step)
-    latency = latency_ms(module.network, protocol.image.crop, trainer.strategy.root_device)
-    record.metrics({"latency_ms": latency}, step=trainer.global_step)
-    paths = [Path(path) for path in best.best_k_models]
-    for name, split in evaluated.items():
-        scores = mean_predictions(trainer, module, paths, loaders[name])
-        frame = prediction_frame(split, data.tasks, scores)
+    config = found.cell.config
+    lr = config.protocol.lr if config.protocol.lr != "auto" else search(record, found, folder)
+    with peers(config.trainer.devices, follow, found, folder, lr):
+        assembly = assemble(found, folder, record, lr=lr)
+        record.metrics(_size(assembly, found) | {"data/bad_images": assembly.bad}, step=0)
+        scores = fit_and_predict(assembly, found)
+    images = assembly.training.schedule.steps * assembly.training.schedule.batch_size
+    record.metrics(_cost(assembly, config, images), step=images)
+    for name, split in assembly.splits.items():
+        frame = prediction_frame(split, found.data.tasks, scores[name])
+        prefix = name if name in ("valid", "test") else f"test/{name}"
         record.artifact(f"predictions/{name}.parquet", partial(frame.to_parquet, index=False))
-        record.metrics(score_metrics(frame, name, config.evaluation), step=trainer.global_step)
-    shutil.rmtree(folder)
+        record.metrics(score_metrics(frame, prefix, config.evaluation), step=images)
+    _record_checkpoints(record, assembly, config.tracking.checkpoints)
 
 
-def _size(network: nn.Module, side: int) -> dict[str, float]:
-    """The network as trained: parameters with its head, cost of an image, and its last map at the input size."""
-    last = feature_map(network, side)
+def _cost(assembly: Assembly, config: Config, images: int) -> dict[str, float]:
+    """What the training took, and what a prediction takes on its device."""
+    training, network, side = assembly.training, assembly.module.network, config.protocol.image.crop
+    device = torch.device("cuda" if on_gpu(config.trainer) else "cpu")  # the module itself is on the CPU again
+    taken = training.watch.metrics(images)
+    for meter in training.meters:
+        taken |= meter.metrics()
+    precision = config.trainer.precision
+    return taken | {
+        "latency_ms": latency_ms(network, side, device, precision=precision),
+        "throughput_images_per_second": images_per_second(network, side, device, precision=precision),
+    }
+
+
+def fit_and_predict(assembly: Assembly, found: Found) -> dict[str, FloatArray]:
+    """Trains, and scores every evaluated split: probabilities [images, tasks] float64 by its name."""
+    average = found.cell.config.protocol.checkpoints.average
+    trainer = fit(assembly.training, assembly.module, assembly.train, assembly.evaluated["valid"])
     return {
-        "parameters": count_parameters(network),
+        name: predict(trainer, assembly.module, assembly.training, loader, found.data.tasks, average)
+        for name, loader in assembly.evaluated.items()
+    }
+
+
+def follow(found: Found, folder: Path, lr: float) -> None:
+    """What every rank but the first does: the same, recording nothing."""
+    fit_and_predict(assemble(found, folder, None, lr=lr), found)
+
+
+def _record_checkpoints(record: Record, assembly: Assembly, which: str) -> None:
+    """The network's states as `checkpoints/step=<n>.safetensors`; each says its validation AUROC."""
+    training = assembly.training
+    best = sorted(training.best.seen, key=lambda item: -item[1][training.best.criteria[0]])
+    for step, _ in {"kept": best, "best": best[:1], "none": []}[which]:
+        path = checkpoint_path(training.folder, step)
+        record.artifact(f"checkpoints/{path.name}", partial(shutil.copyfile, path))
+
+
+def _size(assembly: Assembly, found: Found) -> dict[str, float]:
+    """The network as trained: parameters with its head, cost of an image, and its last map at the input size."""
+    config = found.cell.config
+    network, side = assembly.module.network, config.protocol.image.crop
+    last = feature_map(network, side, config.arch.in_chans)
+    return {
+        **parameter_counts(network, trainable(network, found.cell.row, config.adapt)),
         "macs": count_macs(network, side),
         "last_map/channels": last.channels,
         "last_map/height": last.height,
         "last_map/width": last.width,
         "last_map/stride": last.stride,
     }
-
-
-def _trainer(config: Config, record: Record, callbacks: list[pl.Callback], *, batches: int) -> pl.Trainer:
-    if batches == 0:
-        raise DataError(f"protocol.batch_size={config.protocol.batch_size} is larger than the training split")
-    protocol = config.protocol
-    return pl.Trainer(
-        accelerator=config.trainer.accelerator,
-        devices=1,
-        max_epochs=protocol.epochs,
-        check_val_every_n_epoch=None,  # count steps over epochs, as the rule counts images and not epochs
-        val_check_interval=evaluation_interval(
-            protocol.checkpoints, batch_size=protocol.batch_size, batches=batches, epochs=protocol.epochs
-        ),
-        callbacks=callbacks,
-        logger=record.lightning_logger(),
-        deterministic=config.trainer.deterministic,
-        num_sanity_val_steps=0,
-        log_every_n_steps=1,  # metrics come at evaluations only; a larger number makes Lightning warn on small sets
-        enable_model_summary=False,
-        default_root_dir=in_project(config.outputs),
-    )

@@ -4,11 +4,14 @@ What each key means, its unit and its source stand in conf/, beside its value.
 """
 
 import dataclasses
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from omegaconf import MISSING
+from omegaconf import MISSING, ListConfig
+
+from bench.data.tasks import TASK_SETS
 
 
 def _one_of(*choices: str, default: Any = MISSING) -> Any:
@@ -21,11 +24,24 @@ def _at_least(low: float, default: Any = MISSING, *, below: float | None = None)
     return field(default=default, metadata={"low": low, "below": below})
 
 
+def _shaped(pattern: str, meaning: str, default: Any = MISSING) -> Any:
+    """A text field that must match a pattern; `meaning` says in words what it takes."""
+    return field(default=default, metadata={"pattern": pattern, "meaning": meaning})
+
+
+POLICIES = ("u-ignore", "u-zeros", "u-ones", "u-multiclass", "u-zeros-lsr", "u-ones-lsr")
+SETS = ("chexpert", "chexpert_test", "nih", "mimic", "vindr", "padchest", "csv")
+"""Data sets that `data.external` may name; chexpert is its valid.csv, chexpert_test the released 500 studies."""
+
+
 @dataclass
 class ArchConfig:
     """Which network."""
 
     name: str = MISSING
+    family: str | None = None
+    label: str | None = None
+    in_chans: int = field(default=3, metadata={"choices": (1, 3)})
 
 
 @dataclass
@@ -34,6 +50,9 @@ class WeightsConfig:
 
     tag: str | None = None
     dir: str | None = None
+    source: str | None = _shaped(
+        r"run:[0-9a-f]{32}|.+\.safetensors", "run:<MLflow run id> or a .safetensors file", default=None
+    )
 
 
 @dataclass
@@ -46,24 +65,67 @@ class PhantomConfig:
 
 
 @dataclass
+class TableConfig:
+    """A laboratory's own table: which file, which columns. Read by data=csv."""
+
+    train: str = MISSING
+    test: str | None = None
+    image: str = MISSING
+    patient: str = MISSING
+    study: str | None = None
+    view: str | None = None
+    sex: str | None = None
+    age: str | None = None
+    labels: list[str] = MISSING
+
+
+@dataclass
+class RootsConfig:
+    """The folders of the sets that `data.external` names."""
+
+    chexpert: str | None = None
+    chexpert_test: str | None = None
+    nih: str | None = None
+    mimic: str | None = None
+    vindr: str | None = None
+    padchest: str | None = None
+    csv: str | None = None
+
+
+@dataclass
 class DataConfig:
     """Which images, which labels, which split."""
 
     name: str = MISSING
     root: str | None = None
-    tasks: str = _one_of("all", "competition")
-    uncertain: str = _one_of("u-ignore", "u-zeros", "u-ones")
-    views: str = _one_of("all", "frontal", "lateral")
+    labels_file: str | None = None
+    tasks: Any = field(default=MISSING, metadata={"tasks": True})
+    uncertain: dict[str, str] = field(default_factory=dict, metadata={"entries": POLICIES})
+    views: str = _one_of("all", "frontal", "lateral", "ap", "pa")
+    sex: str = _one_of("all", "female", "male")
+    age_min: float | None = _at_least(0.0)
+    age_max: float | None = _at_least(0.0)
+    fraction: float = _at_least(0.0)
+    patients: int | None = _at_least(1)
     valid_fraction: float | None = _at_least(0.0, below=1.0)
+    split_file: str | None = None
+    test: str = _one_of("valid", "official")
+    external: list[str] = field(default_factory=list, metadata={"choices": SETS})
+    roots: RootsConfig = field(default_factory=RootsConfig)
+    on_bad_image: str = _one_of("raise", "skip")
+    cache: str = MISSING
+    resident: str = _one_of("host", "device")
     phantom: PhantomConfig | None = None
+    table: TableConfig = field(default_factory=TableConfig)
 
 
 @dataclass
 class ImageConfig:
-    """The size of what the network sees."""
+    """What the network sees."""
 
     resize: int = _at_least(32)
     crop: int = _at_least(32)
+    flip: bool = MISSING
 
 
 @dataclass
@@ -72,6 +134,7 @@ class CheckpointsConfig:
 
     every_examples: int | None = _at_least(1)
     keep: int = _at_least(1)
+    average: str = _one_of("probability", "task", "weights")
 
 
 @dataclass
@@ -80,8 +143,12 @@ class ProtocolConfig:
 
     name: str = MISSING
     epochs: int = _at_least(1)
+    probe_epochs: int = _at_least(1)
     batch_size: int = _at_least(2)
-    lr: float = _at_least(0.0)
+    micro_batch: int | None = _at_least(1)
+    lr: Any = field(default=MISSING, metadata={"low": 0.0, "words": ("auto",)})
+    lr_grid: list[float] = MISSING
+    lr_decay: float = _at_least(0.0)
     betas: tuple[float, float] = MISSING
     weight_decay: float = _at_least(0.0)
     image: ImageConfig = field(default_factory=ImageConfig)
@@ -92,19 +159,24 @@ class ProtocolConfig:
 class EvaluationConfig:
     """What is scored, and at which level."""
 
-    tasks: str = _one_of("competition")
+    tasks: Any = field(default=MISSING, metadata={"tasks": True})
     level: str = _one_of("study", "image")
     views: str = _one_of("max", "mean")
 
 
 @dataclass
 class TrainerConfig:
-    """The machine; nothing here changes what a cell is."""
+    """The machine. Only the precision that is used touches the numbers, and so what a cell is."""
 
     name: str = MISSING
     accelerator: str = _one_of("auto", "cpu", "gpu")
+    devices: int = _at_least(1)
     workers: int | None = _at_least(0)
     deterministic: bool = MISSING
+    precision: str = _one_of("auto", "fp32", "bf16")
+    compile: bool = MISSING
+    on_oom: str = _one_of("raise", "accumulate")
+    save_minutes: float = _at_least(0.0)
 
 
 @dataclass
@@ -113,14 +185,18 @@ class TrackingConfig:
 
     uri: str = MISSING
     experiment: str = MISSING
+    offline: bool = MISSING
+    checkpoints: str = _one_of("kept", "best", "none")
 
 
 @dataclass
 class SweepConfig:
-    """Which sweep the cell is part of; `bench.run` fills it in."""
+    """Which cells there are to be, and which sweep a cell is part of; `bench.run` fills in the size."""
 
     name: str | None = None
     size: int = _at_least(1)
+    grids: list[Any] = field(default_factory=list)
+    sixteen: str | None = None
 
 
 @dataclass
@@ -129,6 +205,7 @@ class Config:
 
     arch: ArchConfig = field(default_factory=ArchConfig)
     pretrained: bool = MISSING
+    adapt: str = _shaped(r"full|linear|lpft|last:[1-9]\d*", "full, linear, lpft or last:<stages>")
     truncate: int = _at_least(0)
     seed: int = _at_least(0)
     weights: WeightsConfig = field(default_factory=WeightsConfig)
@@ -138,6 +215,7 @@ class Config:
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     sweep: SweepConfig = field(default_factory=SweepConfig)
+    retry: str = _one_of("none", "failed")
     outputs: str = MISSING
 
 
@@ -172,7 +250,62 @@ class ArchitecturesConfig:
     csv: bool = MISSING
 
 
-SCHEMAS: dict[str, type] = {"config": Config, "pretrain": PretrainConfig, "architectures": ArchitecturesConfig}
+@dataclass
+class StoreConfig:
+    """Where a run that is there already is looked up."""
+
+    uri: str = MISSING
+    experiment: str = MISSING
+
+
+@dataclass
+class CamConfig:
+    """Everything that `python -m bench.cam` reads."""
+
+    run: str = _shaped(r"[0-9a-f]{32}", "an MLflow run id, 32 hexadecimal digits")
+    compare: str | None = _shaped(r"[0-9a-f]{32}", "an MLflow run id, 32 hexadecimal digits", None)
+    task: str = MISSING
+    studies: int = _at_least(1)
+    only: list[str] = field(default_factory=list)
+    root: str | None = None
+    tracking: StoreConfig = field(default_factory=StoreConfig)
+    out: str = MISSING
+
+
+@dataclass
+class ExportConfig:
+    """Everything that `python -m bench.export` reads."""
+
+    run: str = _shaped(r"[0-9a-f]{32}", "an MLflow run id, 32 hexadecimal digits")
+    images: int = _at_least(2)
+    root: str | None = None
+    tracking: StoreConfig = field(default_factory=StoreConfig)
+    out: str | None = None
+
+
+@dataclass
+class ServerConfig:
+    """Which tracking server."""
+
+    uri: str = MISSING
+
+
+@dataclass
+class SyncConfig:
+    """Everything that `python -m bench.sync` reads."""
+
+    tracking: ServerConfig = field(default_factory=ServerConfig)
+    outputs: str = MISSING
+
+
+SCHEMAS: dict[str, type] = {
+    "config": Config,
+    "pretrain": PretrainConfig,
+    "architectures": ArchitecturesConfig,
+    "cam": CamConfig,
+    "export": ExportConfig,
+    "sync": SyncConfig,
+}
 """By the name of the primary configuration in conf/."""
 
 
@@ -192,14 +325,32 @@ def _is_schema(part: object) -> bool:
 
 def problem(key: str, value: Any, metadata: Any) -> str | None:
     """What is wrong with a key's value, in one sentence; None where nothing is."""
-    if value is None:
+    if value is None or value in metadata.get("words", ()):
         return None
+    if metadata.get("tasks"):
+        return _tasks_problem(key, value)
+    if "entries" in metadata:
+        wrong = [f"{key}.{name}={text}" for name, text in value.items() if text not in metadata["entries"]]
+        return f"{', '.join(wrong)}: not one of {', '.join(metadata['entries'])}" if wrong else None
     choices = metadata.get("choices")
-    if choices and value not in choices:
-        return f"{key}={value}: not one of {', '.join(choices)}"
+    values = value if isinstance(value, list | ListConfig) else [value]
+    if choices and any(item not in choices for item in values):
+        return f"{key}={value}: not one of {', '.join(map(str, choices))}"
+    if "pattern" in metadata and not re.fullmatch(metadata["pattern"], value):
+        return f"{key}={value}: not {metadata['meaning']}"
     low, below = metadata.get("low"), metadata.get("below")
+    if low is not None and not isinstance(value, int | float):
+        return f"{key}={value}: not a number" + (f" or {', '.join(metadata['words'])}" if "words" in metadata else "")
     if low is not None and value < low:
         return f"{key}={value}: must be at least {low}"
     if below is not None and value >= below:
         return f"{key}={value}: must be below {below}"
     return None
+
+
+def _tasks_problem(key: str, value: Any) -> str | None:
+    """A set of tasks is a word or a list of names; which names there are, the data set says."""
+    listed = isinstance(value, list | ListConfig) and value and all(isinstance(name, str) for name in value)
+    if value in TASK_SETS or listed:
+        return None
+    return f"{key}={value}: not {', '.join(TASK_SETS)} or a list of tasks like [edema,atelectasis]"

@@ -8,7 +8,7 @@ from analysis.auroc import auroc
 from analysis.errors import AnalysisError
 from analysis.views import aggregate_views
 from bench.data.sets import Split
-from bench.data.tasks import TASK_SETS
+from bench.data.tasks import choose
 from bench.errors import DataError
 from bench.schema import EvaluationConfig
 
@@ -30,7 +30,7 @@ def score_metrics(frame: pd.DataFrame, prefix: str, evaluation: EvaluationConfig
     """`<prefix>/auroc/<task>` for each scored task and `<prefix>/auroc`, their mean; NaN where a class is missing.
 
     Raises:
-        DataError: the views of one study carry different labels.
+        DataError: the views of one study carry different labels, or a task to score is none of the frame's.
 
     The arithmetic is the analysis package's, so that a run's metrics and the report cannot disagree.
     """
@@ -38,7 +38,8 @@ def score_metrics(frame: pd.DataFrame, prefix: str, evaluation: EvaluationConfig
         units = aggregate_views(frame, level=evaluation.level, how=evaluation.views)
     except AnalysisError as error:
         raise DataError(str(error)) from None
-    tasks = TASK_SETS[evaluation.tasks]
+    trained = [name.removeprefix("label/") for name in frame.columns if name.startswith("label/")]
+    tasks = choose("evaluation.tasks", evaluation.tasks, trained)
     values = [auroc(units[f"label/{task}"].to_numpy(), units[f"score/{task}"].to_numpy()) for task in tasks]
     metrics = {f"{prefix}/auroc/{task}": value for task, value in zip(tasks, values, strict=True)}
     return metrics | {f"{prefix}/auroc": float(np.mean(values))}

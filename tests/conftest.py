@@ -48,6 +48,7 @@ def configure(phantom_root: Path, tmp_path: Path) -> Callable[..., Config]:
             f"data.root={phantom_root}",
             f"tracking.uri=sqlite:///{tmp_path}/mlflow.db",
             f"outputs={tmp_path}/outputs",
+            f"data.cache={phantom_root.parent}/cache",
         )
         return compose_config([*own, *TINY, *overrides])
 

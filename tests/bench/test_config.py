@@ -1,11 +1,13 @@
+import re
 import subprocess
 import sys
 
 import pytest
 
-from bench.config import compose_config
+from bench.config import Composer, compose_config
 from bench.errors import ConfigError
-from bench.paths import PROJECT
+from bench.paths import CONF, PROJECT
+from bench.schema import Config, leaves
 
 
 @pytest.mark.parametrize(
@@ -19,11 +21,11 @@ from bench.paths import PROJECT
         ("seed=1.5", r"seed: .*1\.5"),
         ("truncate=-1", r"truncate=-1: must be at least 0"),
         ("truncate=4", r"truncate=4: densenet121 has the depths 0 to 3"),
-        ("data.uncertain=u-one", r"data.uncertain=u-one: not one of u-ignore, u-zeros, u-ones"),
+        ("data.uncertain=u-one", r"data.uncertain.default=u-one: not one of u-ignore, u-zeros, u-ones"),
         ("data.valid_fraction=1", r"data.valid_fraction=1\.0: must be below 1"),
         ("protocol=papr", r"protocol=papr: no such protocol; did you mean 'paper'\? Valid: paper, quick"),
         ("+sweeps=dem", r"sweeps=dem: no such sweeps; did you mean 'demo'"),
-        ("protocol.lr=fast", r"protocol.lr: .*'fast'"),
+        ("protocol.lr=fast", r"protocol.lr=fast: not a number or auto"),
         ("arch", r"arch"),
     ],
 )
@@ -71,3 +73,48 @@ print(status, sorted({{"torch", "mlflow", "pandas"}} & set(sys.modules)), file=s
     if expected == 0:
         assert len(done.stdout.splitlines()) < 100
         assert "densenet121" in done.stdout
+
+
+def test_the_keys_that_help_names_are_keys():
+    text = (CONF / "config.yaml").read_text(encoding="utf-8")
+    named = set(
+        re.findall(r"(?<![\w.])((?:arch|data|weights|protocol|trainer|tracking|evaluation)(?:\.\w+)+)(?==)", text)
+    )
+    assert len(named) > 15
+    assert named <= {key for key, _ in leaves(Config)}
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["arch=resnet34", "seed=3", "protocol.lr=1", "data.valid_fraction=0.25"],
+        ["arch=resnet34", "data.uncertain=u-zeros", "data.uncertain.edema=u-ones", "data.tasks=[edema,atelectasis]"],
+        ["protocol=paper", "protocol.lr=auto", "protocol.betas=[0.8,0.99]", "data.split_file=null"],
+        ["+sweeps=demo", "arch=resnet18", "pretrained=false"],
+        ["arch=timm", "arch.name=regnety_002", "data.external=[nih]", "data.roots.nih=/x"],
+        ["data=csv", "data.table.labels=[a,b]", "evaluation.tasks=all"],
+    ],
+)
+def test_many_are_composed_as_one_is(overrides):
+    assert Composer().compose(overrides) == compose_config(overrides)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["seed=-1"], "seed=-1: must be at least 0"),
+        (["pretrained=maybe"], "pretrained"),
+        (["truncate=9"], "has the depths 0 to 3"),
+        (["adapt=last:9"], "last:1 to last:4"),
+        (["protocol.image.crop=128"], "larger than protocol.image.resize=96"),
+        (["protocol.micro_batch=5"], "must be a multiple of protocol.micro_batch=5"),
+        (["trainer.devices=3"], "that of trainer.devices=3"),
+        (["adapt=lpft", "trainer.devices=2"], "on one device only"),
+        (["protocol.lr=auto", "protocol.lr_grid=[]"], "needs protocol.lr_grid"),
+        (["arch=inception_v3", "protocol.image.crop=64", "protocol.image.resize=64"], "75"),
+    ],
+)
+def test_what_does_not_fit_together_is_refused_one_by_one_and_in_sweeps(overrides, message):
+    for compose in (compose_config, Composer().compose):
+        with pytest.raises(ConfigError, match=message):
+            compose(["arch=densenet121", *overrides])

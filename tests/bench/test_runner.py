@@ -1,19 +1,24 @@
 import json
+from pathlib import Path
 
 import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from omegaconf import OmegaConf
-from safetensors.torch import save_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from sklearn.metrics import roc_auc_score
 
-from bench import runner
+from bench import runner, stores
+from bench.data.decode import decode
 from bench.data.tasks import ALL_TASKS, COMPETITION_TASKS
-from bench.errors import DataError, WeightsError
+from bench.errors import DataError, TrainingError, WeightsError
 from bench.models import build_model
 from bench.registry import architecture
-from bench.runner import run_cell, store_of
+from bench.runner import run_cell
+from bench.stores import store_of
 
 CONTRACT_TAGS = (
     "cell",
@@ -32,17 +37,17 @@ CONTRACT_TAGS = (
 
 @pytest.fixture(autouse=True)
 def fresh_stores():
-    runner._store.cache_clear()
+    stores._store.cache_clear()
 
 
 def run(config):
     state = run_cell(config, store_of(config))
-    return mlflow.MlflowClient(store_of(config).uri).get_run(state.run_id)
+    return mlflow.MlflowClient(store_of(config).server.uri).get_run(state.run_id)
 
 
 def artifact(config, run, path):
     return mlflow.artifacts.download_artifacts(
-        run_id=run.info.run_id, artifact_path=path, tracking_uri=store_of(config).uri
+        run_id=run.info.run_id, artifact_path=path, tracking_uri=store_of(config).server.uri
     )
 
 
@@ -101,7 +106,7 @@ def _known(studies, task):
 def test_done_is_done(configure, monkeypatch):
     config = configure()
     first = run(config)
-    monkeypatch.setattr(runner, "_train_and_predict", lambda *_: pytest.fail("a finished cell was trained again"))
+    monkeypatch.setattr(runner, "_train_and_record", lambda *_: pytest.fail("a finished cell was trained again"))
     assert run(configure("trainer=cpu", "trainer.workers=0")).info.run_id == first.info.run_id
 
 
@@ -114,35 +119,88 @@ def test_equal_cells_predict_the_same_bits_and_seeds_differ(configure):
     assert not predictions(other_seed, run(other_seed))["score/edema"].equals(first["score/edema"])
 
 
-def test_the_prediction_is_the_mean_over_the_kept_checkpoints(configure, monkeypatch):
-    """Each kept state is applied by hand to the same images; the saved scores must be their mean."""
-    import torch
-
-    from bench.data.images import read_image
-
-    kept = []
-    average = runner.mean_predictions
-
-    def spy(trainer, module, paths, loader):
-        states = [torch.load(path, weights_only=True)["state_dict"] for path in paths]
-        kept.append((module, states))
-        return average(trainer, module, paths, loader)
-
-    monkeypatch.setattr(runner, "mean_predictions", spy)
-    config = configure("protocol.checkpoints.every_examples=32", "protocol.checkpoints.keep=3")
+def test_the_prediction_is_the_mean_over_the_kept_checkpoints(configure, phantom_root):
+    """Each stored state is applied by hand to the same images; the saved scores must be their mean."""
+    config = configure(
+        "protocol.checkpoints.every_examples=32", "protocol.checkpoints.keep=3", "trainer.precision=fp32"
+    )
     done = run(config)
     frame = predictions(config, done)
-    module, states = kept[-1]
-    assert len(states) == 3
-    images = np.stack([read_image(runner.open_dataset(config.data).root / path, 32) for path in frame["path"][:8]])
+    assert (done.data.params["input.mean"], done.data.params["input.std"]) == ("0.485,0.456,0.406", "0.229,0.224,0.225")
+    scale = torch.tensor([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]]).view(2, 3, 1, 1)
+    images = np.stack([decode(phantom_root / path, 32) for path in frame["path"][:8]])
     left = round(0.5 * (images.shape[2] - 32))
-    batch = torch.from_numpy(images[:, None, :, left : left + 32].copy())
-    total = 0
-    for state in states:
-        module.load_state_dict(state)
+    batch = torch.from_numpy(images[:, None, :, left : left + 32].copy()).float() / 255
+    total, states = 0, sorted(Path(artifact(config, done, "checkpoints")).iterdir())
+    assert len(states) == 3
+    for path in states:
+        network = build_model(architecture("resnet18"), outputs=14, weights=None, seed=0).eval()
+        network.load_state_dict(load_file(path))
         with torch.no_grad():
-            total = total + torch.sigmoid(module.eval()(batch).double()).numpy()
+            total = total + torch.sigmoid(network((batch - scale[0]) / scale[1]).double()).numpy()
     np.testing.assert_allclose(frame[[f"score/{task}" for task in ALL_TASKS]][:8], total / 3, atol=1e-6)
+
+
+def test_a_stored_state_says_what_it_is(configure):
+    config = configure("protocol.checkpoints.every_examples=32", "protocol.checkpoints.keep=2")
+    done = run(config)
+    history = mlflow.MlflowClient(store_of(config).server.uri).get_metric_history(done.info.run_id, "valid/auroc")
+    by_images = {}
+    for point in history:  # the last one at the last step is the final prediction's
+        by_images.setdefault(point.step, point.value)
+    paths = sorted(Path(artifact(config, done, "checkpoints")).iterdir())
+    kept = []
+    for path in paths:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata()
+        assert header["mean"] == "0.485,0.456,0.406"
+        images = 16 * int(path.stem.removeprefix("step="))
+        kept.append(images)
+        assert float(header["valid/auroc"]) == by_images[images]
+    best = sorted(by_images, key=lambda images: (-by_images[images], images))[:2]
+    assert sorted(kept) == sorted(best)
+
+
+@pytest.mark.parametrize(("which", "files"), [("best", 1), ("none", 0)])
+def test_how_many_states_are_stored_is_a_choice(configure, which, files):
+    config = configure(
+        "protocol.checkpoints.every_examples=32", "protocol.checkpoints.keep=3", f"tracking.checkpoints={which}"
+    )
+    client = mlflow.MlflowClient(store_of(config).server.uri)
+    assert len(client.list_artifacts(run(config).info.run_id, "checkpoints")) == files
+
+
+def test_the_average_is_a_choice_that_makes_another_cell(configure):
+    overrides = ["protocol.checkpoints.every_examples=32", "protocol.checkpoints.keep=2"]
+    frames = []
+    for average in ("probability", "task", "weights"):
+        config = configure(*overrides, f"protocol.checkpoints.average={average}")
+        frames.append(predictions(config, run(config)).filter(like="score/"))
+    assert not frames[0].equals(frames[1])
+    assert not frames[0].equals(frames[2])
+
+
+def test_a_failed_cell_is_trained_again_on_request_only(configure, monkeypatch):
+    config = configure("trainer.precision=fp32")
+
+    def fail(*_):
+        raise DataError("the reason")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(runner, "_train_and_record", fail)
+        with pytest.raises(DataError, match="the reason"):
+            run_cell(config, store_of(config))
+    with pytest.raises(TrainingError, match="failed before .*the reason.*retry=failed"):
+        run_cell(config, store_of(config))
+    assert run(configure("trainer.precision=fp32", "retry=failed")).info.status == "FINISHED"
+
+
+def test_the_learning_rate_can_be_searched(configure):
+    config = configure("protocol.lr=auto", "protocol.lr_grid=[1e-5,1e-3]", "protocol.checkpoints.every_examples=64")
+    metrics = run(config).data.metrics
+    tried = {float(name.partition("/")[2]): value for name, value in metrics.items() if name.startswith("lr_search/")}
+    assert set(tried) == {1e-5, 1e-3}
+    assert metrics["lr"] == max(tried, key=tried.get)
 
 
 def test_without_weights_a_pretrained_cell_fails_and_nothing_replaces_them(configure, tmp_path, monkeypatch):
@@ -151,14 +209,14 @@ def test_without_weights_a_pretrained_cell_fails_and_nothing_replaces_them(confi
     config = configure("pretrained=true", f"weights.dir={tmp_path}")
     with pytest.raises(WeightsError, match="no weights resnet18.tv_in1k"):
         run_cell(config, store_of(config))
-    (left,) = mlflow.MlflowClient(store_of(config).uri).search_runs([store_of(config).experiment_id])
+    (left,) = mlflow.MlflowClient(store_of(config).server.uri).search_runs([store_of(config).server.experiment_id])
     assert left.info.status == "FAILED"
     assert left.data.tags["failure"].startswith("WeightsError: no weights resnet18.tv_in1k")
     assert "test/auroc" not in left.data.metrics
 
     network = build_model(architecture("resnet18"), outputs=3, weights=None, seed=9)
     save_file(network.state_dict(), tmp_path / "resnet18.tv_in1k.safetensors", metadata={"generated": "true"})
-    done = run(config)
+    done = run(configure("pretrained=true", f"weights.dir={tmp_path}"))
     assert done.data.tags["weights"] == "resnet18.tv_in1k"
     assert done.data.tags["weights_standin"] == "true"
     assert len(done.data.tags["weights_sha256"]) == 64
@@ -169,10 +227,10 @@ def test_a_password_of_the_store_is_in_nothing_that_is_logged(configure):
     config = configure()
     store = store_of(config)
     config.tracking.uri = "postgresql://me:hunter2@host/db"
-    done = mlflow.MlflowClient(store.uri).get_run(run_cell(config, store).run_id)
+    done = mlflow.MlflowClient(store.server.uri).get_run(run_cell(config, store).run_id)
     assert done.data.params["tracking.uri"] == "postgresql://me:***@host/db"
     path = mlflow.artifacts.download_artifacts(
-        run_id=done.info.run_id, artifact_path="config.yaml", tracking_uri=store.uri
+        run_id=done.info.run_id, artifact_path="config.yaml", tracking_uri=store.server.uri
     )
     with open(path, encoding="utf-8") as stream:
         assert "hunter2" not in stream.read()
@@ -182,3 +240,16 @@ def test_a_batch_larger_than_the_split_is_refused(configure):
     config = configure("protocol.batch_size=4096")
     with pytest.raises(DataError, match="protocol.batch_size=4096 is larger than the training split"):
         run_cell(config, store_of(config))
+
+
+def test_a_cell_can_start_from_an_earlier_runs_body(configure):
+    """At a learning rate of 0 the convolutions stay those of the source, and the new head is another one."""
+    first = run(configure("data.tasks=competition"))
+    config = configure("pretrained=true", f"weights=run:{first.info.run_id}", "protocol.lr=0", "seed=3")
+    second = run(config)
+    assert second.data.tags["weights"] == f"run:{first.info.run_id}"
+    (source,), (kept,) = (
+        [load_file(path) for path in Path(artifact(config, done, "checkpoints")).iterdir()] for done in (first, second)
+    )
+    assert torch.equal(source["layer4.1.conv2.weight"], kept["layer4.1.conv2.weight"])
+    assert kept["fc.weight"].shape[0] == 14 != source["fc.weight"].shape[0]

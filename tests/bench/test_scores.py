@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -23,7 +25,7 @@ def frame():
         }
     )
     labels = np.repeat(rng.integers(0, 2, (40, 14)).astype(float), 2, axis=0)
-    return prediction_frame(Split(images, labels), ALL_TASKS, rng.random((80, 14)))
+    return prediction_frame(Split(Path("root"), images, labels), ALL_TASKS, rng.random((80, 14)))
 
 
 @pytest.mark.parametrize(("level", "views"), [("study", "max"), ("study", "mean"), ("image", "max")])
@@ -56,3 +58,16 @@ def test_views_that_disagree_are_refused(frame):
     frame.loc[1, "label/edema"] = 1 - frame.loc[1, "label/edema"]
     with pytest.raises(DataError, match="disagree on label/edema"):
         score_metrics(frame, "test", EvaluationConfig("competition", "study", "max"))
+
+
+@pytest.mark.parametrize(("tasks", "count"), [("all", 14), (["edema", "fracture"], 2)])
+def test_the_scored_tasks_are_chosen_among_those_of_the_frame(frame, tasks, count):
+    metrics = score_metrics(frame, "test", EvaluationConfig(tasks, "study", "max"))
+    assert len(metrics) == count + 1
+    named = [value for name, value in metrics.items() if name.startswith("test/auroc/")]
+    assert metrics["test/auroc"] == np.mean(named)
+
+
+def test_a_task_that_is_not_in_the_frame_is_refused_with_the_nearest(frame):
+    with pytest.raises(DataError, match=r"evaluation.tasks=\[oedema\]: no task oedema \(did you mean edema\?\)"):
+        score_metrics(frame, "test", EvaluationConfig(["oedema"], "study", "max"))

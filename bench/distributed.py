@@ -1,0 +1,176 @@
+"""Several devices for one cell: this process is rank 0, the others are started for the time of the training.
+
+Each rank takes its equal part of every batch, BatchNorm's statistics and the loss are those of the whole batch, and an
+evaluation covers each image once: so the numbers are those of one device but for the rounding of sums.
+"""
+
+import os
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing import get_context
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from timm.layers.norm_act import BatchNormAct2d, convert_sync_batchnorm
+from torch import Tensor, nn
+
+from bench.errors import TrainingError
+
+JOIN_SECONDS = 30.0
+"""How long the other ranks may take to end once rank 0 has; they do the same work, so it is a matter of moments."""
+
+
+def rank() -> int:
+    """Of this process; 0 where there is only one."""
+    return int(os.environ.get("RANK", "0"))
+
+
+@contextmanager
+def peers(devices: int, follow: Callable[..., object], *arguments: Any) -> Iterator[None]:
+    """In the block, `devices - 1` further processes run `follow(*arguments)`, and this one is their rank 0.
+
+    Args:
+        devices: processes in all; with 1 nothing is started.
+        follow: does what this process does in the block, as another rank; importable from a fresh process.
+        arguments: of `follow`; pickled.
+
+    Raises:
+        TrainingError: another rank ended with an error.
+    """
+    if devices == 1:
+        yield
+        return
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    context = get_context("spawn")  # a fork would copy threads and CUDA's state half-way
+    others = [
+        context.Process(target=_enter, args=(number, devices, port, follow, arguments), daemon=True)
+        for number in range(1, devices)
+    ]
+    try:
+        for process in others:
+            process.start()
+        with _environment(0, devices, port):
+            yield
+            for process in others:
+                process.join(JOIN_SECONDS)
+        ends = {number: process.exitcode for number, process in enumerate(others, start=1) if process.exitcode}
+        if ends:
+            raise TrainingError(f"rank {', '.join(map(str, ends))} of {devices} ended with exit status {ends}")
+    finally:
+        if dist.is_initialized():
+            dist.destroy_process_group()
+        for process in others:
+            if process.is_alive():
+                process.kill()
+
+
+def _enter(number: int, devices: int, port: int, follow: Callable[..., object], arguments: tuple[Any, ...]) -> None:
+    with _environment(number, devices, port):
+        follow(*arguments)
+        if dist.is_initialized():
+            dist.destroy_process_group()
+
+
+@contextmanager
+def _environment(number: int, devices: int, port: int) -> Iterator[None]:
+    """The variables by which torch and Lightning know that processes are started from outside."""
+    ours = {
+        "RANK": str(number),
+        "LOCAL_RANK": str(number),
+        "GROUP_RANK": "0",
+        "WORLD_SIZE": str(devices),
+        "LOCAL_WORLD_SIZE": str(devices),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "TORCHELASTIC_RUN_ID": "bench",
+    }
+    before = {name: os.environ.get(name) for name in ours}
+    os.environ.update(ours)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def synchronise(network: nn.Module, *, on_gpu: bool) -> nn.Module:
+    """The network with BatchNorm statistics over all ranks; parameters, buffers and their names stay.
+
+    torch's own SyncBatchNorm knows GPUs only; on CPUs ours takes its place.
+    """
+    if on_gpu:
+        converted: nn.Module = convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]  # timm's
+        return converted
+    for module in network.modules():
+        if type(module) is BatchNormAct2d:
+            module.__class__ = _SyncedBatchNormAct2d  # the same attributes, another forward
+        elif type(module) is nn.BatchNorm2d:
+            module.__class__ = _SyncedBatchNorm2d
+        elif isinstance(module, nn.modules.batchnorm._BatchNorm):
+            raise TypeError(f"{type(module).__name__}: no synchronised form of it is known on CPUs")
+    return network
+
+
+class _Sum(torch.autograd.Function):
+    """The sum of a tensor over all ranks; a gradient of the sum is every rank's."""
+
+    @staticmethod
+    def forward(_: Any, tensor: Tensor) -> Tensor:
+        total = tensor.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(_: Any, *gradients: Tensor) -> Tensor:
+        total = gradients[0].clone()
+        dist.all_reduce(total)
+        return total
+
+
+def _sum(tensor: Tensor) -> Tensor:
+    total: Tensor = _Sum.apply(tensor)
+    return total
+
+
+def _normalise(module: nn.BatchNorm2d, image: Tensor) -> Tensor:
+    """Batch normalisation in training mode, its mean and variance over the batches of all ranks."""
+    mean_so_far, variance_so_far, batches = module.running_mean, module.running_var, module.num_batches_tracked
+    momentum = module.momentum
+    if mean_so_far is None or variance_so_far is None or batches is None or momentum is None:
+        raise TypeError("a BatchNorm that keeps no exponential running statistics cannot be synchronised on CPUs")
+    values = image.float() if image.dtype in (torch.bfloat16, torch.float16) else image
+    count = values.new_tensor([values.numel() // values.shape[1]])
+    moments = _sum(torch.cat([count, values.sum((0, 2, 3))]))
+    total, mean = moments[0], moments[1:] / moments[0]
+    centred = values - mean.view(1, -1, 1, 1)
+    variance = _sum(centred.square().sum((0, 2, 3))) / total
+    with torch.no_grad():
+        batches.add_(1)
+        mean_so_far.lerp_(mean, momentum)
+        variance_so_far.lerp_(variance * total / (total - 1), momentum)
+    scale = torch.rsqrt(variance + module.eps)
+    normal = centred * scale.view(1, -1, 1, 1)
+    if module.affine:
+        normal = normal * module.weight.view(1, -1, 1, 1) + module.bias.view(1, -1, 1, 1)
+    return normal.to(image.dtype)
+
+
+class _SyncedBatchNorm2d(nn.BatchNorm2d):
+    def forward(self, image: Tensor) -> Tensor:
+        return _normalise(self, image) if self.training else super().forward(image)
+
+
+class _SyncedBatchNormAct2d(BatchNormAct2d):
+    def forward(self, image: Tensor) -> Tensor:
+        if not self.training:
+            plain: Tensor = super().forward(image)  # type: ignore[no-untyped-call]  # timm's
+            return plain
+        activated: Tensor = self.act(self.drop(_normalise(self, image)))
+        return activated

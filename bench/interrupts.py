@@ -1,0 +1,49 @@
+"""A request to stop (Ctrl-C, Slurm's and the cloud's SIGTERM) that waits until the state is saved."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Interrupted(BaseException):
+    """The training was asked to stop, and has saved its state. Not an Exception: nothing shall take it for a failure.
+
+    Attributes:
+        code: the exit status that a shell expects, 128 and the signal's number.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"{signal.Signals(number).name}: the state is saved; the same command goes on from it")
+        self.code = 128 + number
+
+
+class Requests:
+    """Whether a stop was asked for."""
+
+    def __init__(self) -> None:
+        self.number = 0
+
+    def receive(self, number: int, _: FrameType | None) -> None:
+        """The signal handler: takes note; a second Ctrl-C stops at once."""
+        if number == signal.SIGINT and self.number:
+            raise KeyboardInterrupt
+        self.number = number
+
+
+@contextmanager
+def deferred() -> Iterator[Requests]:
+    """Holds back SIGINT and SIGTERM in the block; outside the main thread, where Python knows no signals, nothing."""
+    requests = Requests()
+    if threading.current_thread() is not threading.main_thread():
+        yield requests
+        return
+    before = {number: signal.signal(number, requests.receive) for number in SIGNALS}
+    try:
+        yield requests
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

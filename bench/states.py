@@ -1,0 +1,97 @@
+"""Files that are whole or not there: what a training needs to go on after it was killed.
+
+A state is written beside the older ones and renamed into place; its digest is in its name, so that a torn file is known
+and the one before it is taken.
+"""
+
+import hashlib
+import io
+import logging
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bench.errors import StorageError
+
+KEPT = 2
+"""States that stay on disk: the newest, and the one to fall back on where it is torn."""
+DIGITS = 16
+"""Hexadecimal digits of the SHA-256 in a file's name."""
+
+logger = logging.getLogger(__name__)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Writes a file that is either whole or not there, whenever the process or the machine stops.
+
+    Raises:
+        StorageError: the disk is full or the folder cannot be written to; what was there before is unchanged.
+    """
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}-", delete=False) as file:
+            temporary = Path(file.name)
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+        raise StorageError(
+            f"{path}: cannot be written ({error.strerror}); free some room or give another folder as outputs=DIR, "
+            "and start the same command again: the cell goes on from its last saved state"
+        ) from None
+
+
+def save_state(folder: Path, step: int, state: dict[str, Any]) -> Path:
+    """Writes the state after `step` steps, and removes all but the newest KEPT.
+
+    Args:
+        folder: of the cell.
+        step: training steps done.
+        state: tensors, numbers, texts and containers of them: what `torch.load` reads without pickled code.
+
+    Raises:
+        StorageError: as `write_whole`.
+    """
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    content = buffer.getvalue()
+    path = folder / f"state-{step:09d}-{hashlib.sha256(content).hexdigest()[:DIGITS]}.pt"
+    write_whole(path, content)
+    for old in _newest_first(folder)[KEPT:]:
+        old.unlink(missing_ok=True)
+    return path
+
+
+def save_broken(folder: Path, step: int, state: dict[str, Any]) -> Path:
+    """Writes a state to look at, which nothing goes on from.
+
+    Raises:
+        StorageError: as `write_whole`.
+    """
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    path = folder / f"broken-{step:09d}.pt"
+    write_whole(path, buffer.getvalue())
+    return path
+
+
+def load_state(folder: Path) -> dict[str, Any] | None:
+    """The newest state that is whole, on the CPU; None where there is none."""
+    for path in _newest_first(folder):
+        content = path.read_bytes()
+        if hashlib.sha256(content).hexdigest()[:DIGITS] == path.stem.rpartition("-")[2]:
+            state: dict[str, Any] = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+            return state
+        logger.warning("%s is torn: it is passed over for the state before it", path)
+    return None
+
+
+def _newest_first(folder: Path) -> list[Path]:
+    return sorted(folder.glob("state-*.pt"), reverse=True)
