@@ -1,11 +1,12 @@
 """Tables for readers of what was asked across architectures: frames of text, rounded here and in `tables` alone."""
 
+import math
 from typing import Any
 
 import pandas as pd
 
 from analysis.evaluation import MEAN
-from analysis.tables import number, p_value
+from analysis.tables import heading, number, p_value
 
 STATISTICS = {
     "mean boost": "Mean boost",
@@ -16,6 +17,9 @@ STATISTICS = {
     "family_minus_size": "Family minus size, adjusted",
 }
 """Names of statistics for readers; others stand as they are."""
+GROUPS = {"views": "View", "ap_pa": "Projection", "sex": "Sex", "age": "Age, years"}
+"""Names of what a data card counts."""
+AGES = {"known": "known", "mean": "mean", "sd": "SD", "low": "lowest", "high": "highest"}
 
 
 def seeds_display(table: pd.DataFrame) -> pd.DataFrame:
@@ -109,6 +113,65 @@ def pareto_display(table: pd.DataFrame) -> pd.DataFrame:
             for row in rows.to_dict("records")
         ]
     )
+
+
+def splits_display(table: pd.DataFrame) -> pd.DataFrame:
+    """One row a fact about the data, one column a split.
+
+    Args:
+        table: `cards.SPLIT_COLUMNS`.
+    """
+    splits = list(dict.fromkeys(table["split"]))
+    rows = []
+    for (fingerprint, group), facts in table.groupby(["fingerprint", "group"], sort=False):
+        values = {(row["item"], row["split"]): row["value"] for row in facts.to_dict("records")}
+        for item in dict.fromkeys(facts["item"]):
+            word = AGES[str(item)] if group == "age" else item
+            title = f"{GROUPS[str(group)]}: {word}" if group else str(item).capitalize()
+            cells = {split: _fact(str(group), item, values.get((item, split))) for split in splits}
+            rows.append({"Data": str(fingerprint), "": title} | cells)
+    return _one_set(_frame(rows))
+
+
+def labels_display(table: pd.DataFrame) -> pd.DataFrame:
+    """One row a label and split, the splits of a label together: how many images carry which value.
+
+    Args:
+        table: `cards.LABEL_COLUMNS`.
+    """
+    rows = []
+    for (fingerprint, task), splits in table.groupby(["fingerprint", "task"], sort=False):
+        for split, counts in splits.groupby("split", sort=False):
+            given = {value.capitalize(): f"{n:,}" for value, n in zip(counts["value"], counts["count"], strict=True)}
+            rows.append({"Data": str(fingerprint), "Label": heading(str(task)), "Split": str(split)} | given)
+    return _one_set(_frame(rows))
+
+
+def filtered_display(table: pd.DataFrame) -> pd.DataFrame:
+    """One row a filter and split: what was left out, and why.
+
+    Args:
+        table: `cards.FILTER_COLUMNS`.
+    """
+    rows = [
+        {"Data": str(row["fingerprint"]), "Filter": str(row["filter"]), "Split": str(row["split"])}
+        | {"Left out because": str(row["reason"])}
+        | {"Images": f"{row['images']:,}", "Patients with none left": f"{row['patients']:,}"}
+        for row in table.to_dict("records")
+    ]
+    return _one_set(_frame(rows))
+
+
+def _fact(group: str, item: Any, value: float | None) -> str:
+    """A count with its thousands apart, or years of age; a word that a split does not have is there 0 times."""
+    if group == "age" and item != "known":
+        return number(math.nan if value is None else value, 1)
+    return f"{int(value or 0):,}"
+
+
+def _one_set(display: pd.DataFrame) -> pd.DataFrame:
+    """Without the column that tells sets apart, where there are not several."""
+    return display if len(set(display.get("Data", []))) != 1 else display.drop(columns="Data")
 
 
 def _frame(rows: list[dict[str, str]]) -> pd.DataFrame:

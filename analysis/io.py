@@ -1,18 +1,14 @@
-"""Runs and predictions out of MLflow: the only door to it."""
+"""Runs out of MLflow: the only door to it."""
 
 import hashlib
 import json
 import logging
 import os
 import re
-import tempfile
-import urllib.parse
-import urllib.request
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -24,7 +20,6 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-PREDICTIONS = "predictions/test.parquet"
 PAGE = 1000
 """Runs of one answer of the store."""
 FINISHED = "FINISHED"
@@ -91,7 +86,7 @@ def load_runs(uri: str, experiment: str) -> pd.DataFrame:
     Raises:
         AnalysisError: the store cannot be reached, has no such experiment, or a finished cell lacks a tag.
     """
-    with _store(uri) as client:
+    with open_store(uri) as client:
         found = client.get_experiment_by_name(experiment)
         if found is None or found.lifecycle_stage != "active":
             names = sorted(known.name for known in client.search_experiments())
@@ -103,33 +98,13 @@ def load_runs(uri: str, experiment: str) -> pd.DataFrame:
     )
 
 
-def load_predictions(uri: str, runs: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """The test predictions of every run, one row an image.
-
-    Args:
-        uri: tracking store.
-        runs: run_id, name, artifacts.
-
-    Returns:
-        Frames by run_id, in the order of `runs`.
+@contextmanager
+def open_store(uri: str) -> Iterator["MlflowClient"]:
+    """A client of the store; errors of MLflow become one sentence.
 
     Raises:
-        AnalysisError: a run has no predictions, or they cannot be read.
+        AnalysisError: the store cannot be reached, or what is done in the block fails there.
     """
-    frames = {}
-    for run in runs.to_dict("records"):
-        try:
-            frames[str(run["run_id"])] = _read_predictions(uri, run)
-        except (AnalysisError, OSError, ValueError) as error:
-            raise AnalysisError(
-                f"{PREDICTIONS} of run {run['name']} ({run['run_id']}) cannot be read: {first_line(error)}"
-            ) from error
-    return frames
-
-
-@contextmanager
-def _store(uri: str) -> Iterator["MlflowClient"]:
-    """A client of the store; errors of MLflow become one sentence."""
     resolved = resolve_uri(uri)
     try:
         check_reachable(resolved)
@@ -213,14 +188,3 @@ def _value(column: Column, kept: dict[str, dict[str, str]], name: str, *, defaul
         return float(text)
     wanted = {"bool": "true or false", "float": "a number"}.get(column.kind.__name__, "a whole number")
     raise AnalysisError(f"run {name} has {column.sources[0].replace(':', ' ')}={text}, which is not {wanted}")
-
-
-def _read_predictions(uri: str, run: dict[Any, Any]) -> pd.DataFrame:
-    location = urllib.parse.urlparse(str(run["artifacts"]))
-    if location.scheme in ("", "file"):
-        path = Path(urllib.request.url2pathname(location.path)) / PREDICTIONS
-        if not path.is_file():
-            raise AnalysisError(f"there is no file {path}")
-        return pd.read_parquet(path)
-    with _store(uri) as client, tempfile.TemporaryDirectory() as folder:
-        return pd.read_parquet(client.download_artifacts(run["run_id"], PREDICTIONS, folder))

@@ -12,9 +12,10 @@ import jinja2
 
 from analysis.errors import AnalysisError, SettingsError
 from analysis.figures import style
+from analysis.parts import Section
 from analysis.provenance import provenance
 from analysis.results import Results, evaluate
-from analysis.sections import Section, notes, sections
+from analysis.sections import notes, sections
 from analysis.settings import DEFAULTS, Settings, read_settings
 from analysis.store import mask
 from analysis.tables import auroc_display, count, plain, write_table

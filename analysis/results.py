@@ -6,8 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from analysis.artifacts import load_predictions
 from analysis.associations import correlation_table
 from analysis.boosts import corrected, pooled_table
+from analysis.cards import Cards, load_cards
 from analysis.cells import left_out, select_cells
 from analysis.claims import read_claims
 from analysis.compare import auroc_table, boost_table, pair_cells
@@ -16,7 +18,8 @@ from analysis.errors import AnalysisError
 from analysis.evaluation import Evaluation, Replicates, align, resample
 from analysis.evidence import gather
 from analysis.family import family_table
-from analysis.io import load_predictions, load_runs
+from analysis.io import load_runs
+from analysis.maps import Maps, load_maps
 from analysis.pareto import pareto_table
 from analysis.power import with_needed
 from analysis.scatter import collect, points_table
@@ -41,6 +44,8 @@ class Results:
         partners: cells without their pretrained or scratch partner.
         tables: raw long frames by name, one CSV file each.
         points: of the correlations' point clouds.
+        cards: of the data behind the cells.
+        maps: recorded with the cells.
         barriers: why no verdict may be given.
         warning: empty, or why this is a demonstration.
         incomplete: sentences that belong to every table of an incomplete sweep.
@@ -52,6 +57,8 @@ class Results:
     partners: pd.DataFrame
     tables: Mapping[str, pd.DataFrame]
     points: pd.DataFrame
+    cards: Cards
+    maps: Maps
     barriers: list[str]
     warning: str
     incomplete: list[str]
@@ -92,6 +99,8 @@ def evaluate(settings: Settings) -> Results:
         partners=pair_cells(cells).missing,
         tables=tables | {"verdicts": with_needed(verdicts, rng=rng)},
         points=points_table(collect(groups, grouped), level=settings.level),
+        cards=load_cards(settings.tracking.uri, cells),
+        maps=load_maps(settings.tracking.uri, cells),
         barriers=blocked,
         warning=warning(cells),
         incomplete=incomplete,

@@ -1,11 +1,6 @@
 """The report's order: which tables and figures belong together, and what is said about each."""
 
-from dataclasses import dataclass, field
-
-import pandas as pd
-from matplotlib.figure import Figure
-
-from analysis import boosts, displays, family, pareto, seeds, tables, truncation
+from analysis import attached, boosts, displays, family, pareto, seeds, tables, truncation
 from analysis.associations import correlation_display, of_record
 from analysis.figures import auroc as auroc_figure
 from analysis.figures import boost as boost_figure
@@ -13,6 +8,7 @@ from analysis.figures import correlation as correlation_figure
 from analysis.figures import family as family_figure
 from analysis.figures import pareto as pareto_figure
 from analysis.figures import truncation as truncation_figure
+from analysis.parts import Picture, Section, Table
 from analysis.results import Results
 from analysis.settings import Settings
 from analysis.tables import count
@@ -25,36 +21,6 @@ FEW_POSITIVES = 50
 UNTESTED = "p-values are two-sided; those that are not marked as Holm's are not corrected."
 
 
-@dataclass(frozen=True)
-class Table:
-    """One table: `name` is its file's, `raw` goes into the CSV, `display` before readers."""
-
-    name: str
-    raw: pd.DataFrame
-    display: pd.DataFrame
-    notes: list[str]
-
-
-@dataclass(frozen=True)
-class Picture:
-    """One figure and the points drawn in it."""
-
-    name: str
-    figure: Figure
-    points: pd.DataFrame
-    alt: str
-
-
-@dataclass(frozen=True)
-class Section:
-    """What stands under one heading; `absent` says why there is nothing, where that is so."""
-
-    title: str
-    tables: list[Table]
-    pictures: list[Picture] = field(default_factory=list)
-    absent: str = ""
-
-
 def sections(settings: Settings, results: Results) -> list[Section]:
     """Every section of the report, in order; a file is written for each table, also for an empty one."""
     return [
@@ -65,6 +31,8 @@ def sections(settings: Settings, results: Results) -> list[Section]:
         _family(settings, results),
         _truncation(settings, results),
         _pareto(settings, results),
+        attached.maps_section(results.maps, results.cells),
+        attached.data_section(results.cards),
     ]
 
 

@@ -163,7 +163,7 @@ def _estimates(rows: pd.DataFrame, *, signed: bool) -> dict[str, str]:
 
 
 def _is_numeric(column: pd.Series) -> bool:
-    return all(re.fullmatch(rf"[<+\N{{MINUS SIGN}}\s\d.]+|{UNDEFINED}", cell) for cell in column)
+    return all(re.fullmatch(rf"[<+\N{{MINUS SIGN}}\s\d.,]+|{UNDEFINED}", cell) for cell in column)
 
 
 def _one_line(text: str) -> str:

@@ -113,7 +113,7 @@ class FakeStore:
         for key, value in (metrics or {}).items():
             self.client.log_metric(run_id, key, value)
         if status == "FINISHED":
-            path = self.folder / "artifacts" / run_id / "artifacts" / "predictions" / "test.parquet"
+            path = self.parquet(run_id)
             path.parent.mkdir(parents=True)
             (make_predictions() if frame is None else frame).to_parquet(path, index=False)
         if status != "RUNNING":
@@ -121,7 +121,17 @@ class FakeStore:
         return run_id
 
     def parquet(self, run_id: str) -> Path:
-        return self.folder / "artifacts" / run_id / "artifacts" / "predictions" / "test.parquet"
+        return self.artifact(run_id, "predictions/test.parquet")
+
+    def artifact(self, run_id: str, path: str) -> Path:
+        return self.folder / "artifacts" / run_id / "artifacts" / path
+
+    def leave(self, run_id: str, path: str, content: bytes) -> Path:
+        """Adds an artifact to a run."""
+        file = self.artifact(run_id, path)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+        return file
 
 
 @pytest.fixture(scope="session")

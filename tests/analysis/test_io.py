@@ -1,9 +1,8 @@
-import pandas as pd
 import pytest
 
 from analysis import io
 from analysis.errors import AnalysisError
-from analysis.io import load_predictions, load_runs
+from analysis.io import load_runs
 
 
 def test_every_run_comes_back_with_its_tags_and_settings(four_cells):
@@ -55,24 +54,6 @@ def test_overridden_protocols_are_told_apart(store):
     runs = load_runs(store.uri, "chextransfer").set_index("arch")["protocol_settings"]
     assert runs["resnet18"] != runs["resnet34"]
     assert runs["resnet18"] == runs["resnet50"]
-
-
-def test_predictions_come_back_as_they_were_written(four_cells, predictions):
-    runs = load_runs(four_cells.uri, "chextransfer")
-    runs = runs[runs["name"] == "densenet121-pretrained-t0-s0"]
-    frames = load_predictions(four_cells.uri, runs)
-    pd.testing.assert_frame_equal(frames[runs["run_id"].iloc[0]], predictions(3, skill=1.5))
-
-
-def test_predictions_that_are_missing_or_broken_are_refused_by_name(store):
-    run_id = store.add()
-    runs = load_runs(store.uri, "chextransfer")
-    store.parquet(run_id).write_bytes(b"PAR1 and no more")
-    with pytest.raises(AnalysisError, match=rf"of run densenet121-pretrained-t0-s0 \({run_id}\) cannot be read: "):
-        load_predictions(store.uri, runs)
-    store.parquet(run_id).unlink()
-    with pytest.raises(AnalysisError, match="cannot be read: there is no file"):
-        load_predictions(store.uri, runs)
 
 
 def test_metrics_are_numbers_and_nan_where_a_run_has_none(store):

@@ -15,11 +15,12 @@ TABLES = (
     *("verdicts", "auroc", "seeds", "boost", "boost_pooled", "correlations", "family"),
     *("truncation", "truncation_smallest", "truncation_factors", "pareto"),
 )
+CARD_TABLES = ("data_card", "data_card_splits", "data_card_filtered")  # of data, whatever was trained on them
 FILES = {
     "index.html",
     "provenance.json",
     "verdicts.json",
-    *(f"tables/{name}.{kind}" for name in TABLES for kind in ("csv", "md", "tex")),
+    *(f"tables/{name}.{kind}" for name in (*TABLES, *CARD_TABLES) for kind in ("csv", "md", "tex")),
     *(f"figures/{name}.{kind}" for name in ("auroc", "boost") for kind in ("pdf", "png", "csv")),
 }
 

@@ -1,0 +1,48 @@
+"""Sections of what runs left beside their predictions: activation maps and the card of their data."""
+
+import pandas as pd
+
+from analysis.cards import Cards
+from analysis.displays import filtered_display, labels_display, splits_display
+from analysis.maps import FOLDER, MOST, Maps
+from analysis.parts import Section, Table
+from analysis.tables import count
+
+READING = (
+    "Red speaks for the finding and blue against it, on a scale of each panel's own. A map shows what moved the "
+    f"network's score, and not where the disease is. At most {MOST} figures are shown; all lie with their runs, in the "
+    f"artifacts {FOLDER}/."
+)
+
+
+def maps_section(maps: Maps, cells: pd.DataFrame) -> Section:
+    """The recorded class activation maps.
+
+    Args:
+        maps: of the cells.
+        cells: run_id.
+    """
+    title = "Class activation maps"
+    if maps.shown:
+        left = [f"{count(maps.n_left_out, 'figure')} left out here."] if maps.n_left_out else []
+        return Section(title, [], lead=[" ".join([READING, *left]), *maps.problems], maps=maps.shown)
+    large = f"{count(maps.n_left_out, 'figure')} too large for this page. " if maps.n_left_out else ""
+    command = f"python -m bench.cam run={cells['run_id'].iloc[0]} compare=<run id of its truncated sister>"
+    return Section(title, [], absent=f"There is none to show. {large}To record one: {command}", lead=maps.problems)
+
+
+def data_section(cards: Cards) -> Section:
+    """The card of the data behind the cells."""
+    about = [*cards.sentences, *cards.problems]
+    labels, filtered = cards.labels, cards.filtered
+    shown = labels_display(labels)
+    tables = [
+        Table("data_card_splits", cards.splits, splits_display(cards.splits), about),
+        Table(
+            *("data_card", labels, shown, about),
+            folded=f"Labels as given, by label and split ({count(len(shown), 'row')})",
+        ),
+        Table("data_card_filtered", filtered, filtered_display(filtered), about),
+    ]
+    absent = "" if len(cards.splits) else "No data card can be shown."
+    return Section("Data", tables, absent=absent, lead=about)

@@ -1,0 +1,47 @@
+"""What the report is made of: sections of tables and pictures."""
+
+from dataclasses import dataclass, field
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from analysis.maps import ActivationMap
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table: `name` is its file's, `raw` goes into the CSV, `display` before readers.
+
+    A `folded` table is behind that line until a reader opens it.
+    """
+
+    name: str
+    raw: pd.DataFrame
+    display: pd.DataFrame
+    notes: list[str]
+    folded: str = ""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One figure and the points drawn in it."""
+
+    name: str
+    figure: Figure
+    points: pd.DataFrame
+    alt: str
+
+
+@dataclass(frozen=True)
+class Section:
+    """What stands under one heading; `absent` says why there is nothing, where that is so.
+
+    `lead` stands above everything else, and `maps` are images that are on the page only.
+    """
+
+    title: str
+    tables: list[Table]
+    pictures: list[Picture] = field(default_factory=list)
+    absent: str = ""
+    lead: list[str] = field(default_factory=list)
+    maps: list[ActivationMap] = field(default_factory=list)
