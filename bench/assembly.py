@@ -151,6 +151,10 @@ def _module(found: Found, inputs: Normalisation, training: Training, source: Ima
         inputs,
         found.data.widths,
         optimizer=partial(_adam, row=row, config=config, lr=lr),
+        scored=[
+            found.data.tasks.index(task)
+            for task in choose("evaluation.tasks", config.evaluation.tasks, found.data.tasks)
+        ],
         resident=partial(ResidentImages, source.cache, source.positions) if resident else None,
         crop=config.protocol.image.crop,
         compiled=config.trainer.compile,

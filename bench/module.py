@@ -1,6 +1,6 @@
 """The LightningModule: gets a built network and plain numbers, knows nothing of files or MLflow."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,7 @@ import pytorch_lightning as pl
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torchmetrics.classification import MultilabelAUROC
 
 from bench import heads
 from bench.data.images import flip
@@ -19,6 +20,8 @@ from bench.models import Normalisation
 Predictions = tuple[Tensor, Tensor]
 """(rows [batch] int64, probabilities [batch, tasks] float64)."""
 
+UNKNOWN = -1
+"""Stands for an undefined label where torchmetrics is asked."""
 LOSSES_AT_ONCE = 50
 """Steps whose losses are looked at together on a GPU: each look waits for the device."""
 
@@ -31,6 +34,8 @@ class Classifier(pl.LightningModule):
         inputs: mean and std per channel; as many channels as the network reads.
         widths: logits per task (`bench.heads`).
         optimizer: makes the optimiser, once the parameters are where they will be trained.
+        scored: columns of the tasks whose AUROC the progress bar shows, by torchmetrics, image by image; the numbers of
+            record are others.
         resident: puts the training images on a device, where they are to be cut out of its own memory.
         crop: side of what the network sees, pixels; read where `resident` is given.
         compiled: whether torch.compile runs the network.
@@ -43,6 +48,7 @@ class Classifier(pl.LightningModule):
         widths: tuple[int, ...],
         *,
         optimizer: Callable[[nn.Module], torch.optim.Optimizer],
+        scored: Sequence[int] = (),
         resident: Callable[[torch.device], ResidentImages] | None = None,
         crop: int = 0,
         compiled: bool = False,
@@ -58,6 +64,8 @@ class Classifier(pl.LightningModule):
         self._unseen: list[Tensor] = []
         self._loss_sum, self._loss_count = 0.0, 0
         self._validation: list[Predictions] = []
+        self._scored = list(scored)
+        self._shown = MultilabelAUROC(len(self._scored), ignore_index=UNKNOWN) if len(self._scored) > 1 else None
         self.step = 0  # training steps done, over all attempts at this cell
         self._mean: Tensor
         self._std: Tensor
@@ -131,7 +139,19 @@ class Classifier(pl.LightningModule):
 
     def validation_step(self, batch: Mapping[str, Tensor], index: int) -> None:
         """Keeps the scores; they are evaluated together, as an AUROC is no mean over batches."""
-        self._validation.append(self.predict_step(batch, index))
+        rows, scores = self.predict_step(batch, index)
+        self._validation.append((rows, scores))
+        if self._shown is not None:
+            labels = torch.nan_to_num(batch["label"][:, self._scored], nan=UNKNOWN).long()
+            self._shown.update(scores[:, self._scored].float(), labels)
+
+    def shown_auroc(self) -> float:
+        """The mean AUROC over images of the evaluation that has just ended, for the progress bar; NaN for one task."""
+        if self._shown is None:
+            return float("nan")
+        value = float(self._shown.compute())
+        self._shown.reset()
+        return value
 
     def validation_scores(self) -> npt.NDArray[np.float64]:
         """The scores [images, tasks] of the evaluation that has just ended."""

@@ -113,8 +113,8 @@ class Bookkeeper(pl.Callback):
         with training.watch.on("bookkeeping"):
             self._keep(module, metrics)
         self._save(trainer, module)
-        for name in ("valid/auroc", "train/loss"):
-            trainer.progress_bar_metrics[name] = metrics[name]
+        shown = {MONITOR: metrics[MONITOR], "of images": module.shown_auroc(), "train/loss": metrics["train/loss"]}
+        trainer.progress_bar_metrics.update(shown)
         if stop := self._stop_asked(trainer, AGREE_EVERY):
             raise Interrupted(stop)
 

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import roc_auc_score
 from torch import nn
 
 from bench.models import Normalisation
@@ -37,3 +38,27 @@ def test_scores_are_collected_in_the_order_of_the_rows():
 def test_a_missing_or_repeated_image_is_refused(rows):
     with pytest.raises(ValueError, match="exactly once"):
         collect([(torch.tensor(rows), torch.zeros(2, 1, dtype=torch.float64))])
+
+
+def test_the_progress_bars_auroc_is_scikit_learns_on_the_whole_set():
+    """Batch by batch, unknown labels left out; the numbers of record never come from here."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, (90, 3)).astype(float)
+    labels[rng.random((90, 3)) < 0.2] = np.nan
+    logits = torch.from_numpy(rng.normal(size=(90, 1, 1, 3)))
+
+    class Echo(nn.Module):
+        def forward(self, image):
+            return logits[image[:, 0, 0, 0].round().long(), 0, 0]
+
+    module = Classifier(Echo(), Normalisation((0.0,), (1 / 255,)), (1, 1, 1), optimizer=no_optimizer, scored=[0, 2])
+    for start in range(0, 90, 16):
+        rows = torch.arange(start, min(start + 16, 90))
+        image = rows.to(torch.uint8).view(-1, 1, 1, 1)
+        module.validation_step({"image": image, "row": rows, "label": torch.from_numpy(labels)[rows]}, 0)
+    expected = []
+    for task in (0, 2):
+        known = ~np.isnan(labels[:, task])
+        expected.append(roc_auc_score(labels[known, task], logits[known, 0, 0, task].numpy()))
+    assert module.shown_auroc() == pytest.approx(np.mean(expected), abs=1e-6)
+    np.testing.assert_array_equal(module.validation_scores(), torch.sigmoid(logits[:, 0, 0]).numpy())
