@@ -20,11 +20,14 @@ demo: $(INSTALLED) ## a small sweep on generated data, then report/index.html; m
 	$(BIN)/python -m bench.run +sweeps=demo
 	$(BIN)/python -m analysis.report experiment=demo
 
+# A process a core, each with one thread: more of them would wait for one another.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal
+
 test: $(INSTALLED) ## the whole test suite, offline
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 test-fast: $(INSTALLED) ## the suite without the tests marked slow
-	$(BIN)/python -m pytest -m 'not slow'
+	$(PYTEST) -m 'not slow'
 
 perf: $(INSTALLED) ## the performance table, a line a figure; minutes
 	$(BIN)/python -m tests.perf.statistics

@@ -145,7 +145,10 @@ class Composer:
     def __init__(self, primary: str = "config") -> None:
         self._primary = primary
         self._options = groups(primary)
+        self._kinds = dict(leaves(SCHEMAS[primary]))
         self._parser = OverridesParser.create()
+        self._parsed: dict[str, Override] = {}
+        self._values: dict[tuple[tuple[str, ...], str], Any] = {}
         self._bases: dict[tuple[str, ...], tuple[DictConfig, Any]] = {}
 
     def compose(self, overrides: Sequence[str]) -> Any:
@@ -154,18 +157,25 @@ class Composer:
         Raises:
             ConfigError: as `compose_config`.
         """
-        parsed = {text: self._parser.parse_override(spell(text)) for text in overrides}
+        parsed = {text: self._parse(text) for text in overrides}
         chosen = tuple(text for text, override in parsed.items() if override.key_or_group in self._options)
         composed, base = self._base(chosen)
-        plain = [override for text, override in parsed.items() if text not in chosen]
-        if base is None or any(override.is_delete() for override in plain):
+        plain = {text: override for text, override in parsed.items() if text not in chosen}
+        if base is None or any(override.is_delete() for override in plain.values()):
             return compose_config(overrides, self._primary)
         made = copy.deepcopy(base)
-        for override in plain:
+        for text, override in plain.items():
             key = override.key_or_group
-            _set(made, key, self._typed(composed, key, override.value()))
+            if (chosen, text) not in self._values:
+                self._values[chosen, text] = self._typed(composed, key, override.value())
+            _set(made, key, copy.deepcopy(self._values[chosen, text]))
         check(made)
         return made
+
+    def _parse(self, text: str) -> Override:
+        if text not in self._parsed:
+            self._parsed[text] = self._parser.parse_override(spell(text))
+        return self._parsed[text]
 
     def _base(self, chosen: tuple[str, ...]) -> tuple[DictConfig, Any]:
         """The configuration of group options alone; no object where it is not whole without a plain key's value."""
@@ -182,7 +192,7 @@ class Composer:
         except OmegaConfBaseException as error:
             raise ConfigError(_explain(error, self._primary)) from None
         given = OmegaConf.select(composed, key)
-        wrong = problem(key, given, dict(leaves(SCHEMAS[self._primary])).get(key, _ANY).metadata)
+        wrong = problem(key, given, self._kinds.get(key, _ANY).metadata)
         if wrong:
             raise ConfigError(wrong)
         return OmegaConf.to_object(given) if OmegaConf.is_config(given) else given

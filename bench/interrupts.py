@@ -18,7 +18,12 @@ class Interrupted(BaseException):
 
     def __init__(self, number: int) -> None:
         super().__init__(f"{signal.Signals(number).name}: the state is saved; the same command goes on from it")
+        self.number = number
         self.code = 128 + number
+
+    def __reduce__(self) -> tuple[type["Interrupted"], tuple[int]]:
+        """Pickled by its number, as an exception is made anew from its arguments: joblib sends it to its parent."""
+        return Interrupted, (self.number,)
 
 
 class Requests:

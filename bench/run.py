@@ -1,64 +1,150 @@
 """`python -m bench.run`: one cell, or with `-m` or `+sweeps=NAME` many. Help and refusals import no torch."""
 
+import signal
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import hydra
-from hydra.types import RunMode
 from omegaconf import DictConfig
 from rich.console import Console
 
 from bench import config
 from bench.errors import BenchError, ConfigError
 from bench.paths import CONF
-from bench.sweep import Sweep, plan
+from bench.sweep import Job, Sweep, plan
+
+if TYPE_CHECKING:
+    from bench.survey import CellState
+
+DRY_RUN = "--dry-run"
+ROUNDS = 3
+"""Times that a sweep is begun where the launcher's own processes are killed, as by the kernel when memory is short."""
+CLUSTERS = {"hydra/launcher=submitit_slurm", "hydra/launcher=ray"}
+PRECISION_NOTE = (
+    "[yellow]note:[/] trainer.precision=auto is decided by the machine that trains, and is part of what a cell is. "
+    "Where the nodes' processors differ from this machine's give trainer.precision=bf16 or fp32; else what is said "
+    "here of the cells is about other ones."
+)
 
 console = Console()
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
-def job(composed: DictConfig) -> None:
-    """Runs one cell of Hydra's; its failure is recorded and said, and does not stop the sweep's others."""
-    from hydra.core.hydra_config import HydraConfig
+def job(composed: DictConfig) -> float:
+    """One cell, or a search by another of Hydra's sweepers."""
+    from bench.work import work
 
-    from bench.quiet import quiet
-    from bench.runner import run_cell, store_of
-
-    quiet()
-    checked = config.to_config(composed)
-    number = 1 + (HydraConfig.get().job.num if HydraConfig.get().mode == RunMode.MULTIRUN else 0)
-    where = f"cell {number} of {checked.sweep.size}"
-    try:
-        run_cell(checked, store_of(checked), announce=lambda text: console.print(f"[bold]{where}[/]  {text}"))
-    except BenchError as error:
-        console.print(f"[red]failed:[/] {error}", soft_wrap=True, highlight=False)
+    return work(composed)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Checks the whole command line, hands it to Hydra, and closes with a table; 0 only if every cell is done."""
+    """Checks the whole command line, runs what is not done, and closes with a table; 0 only if every cell is done."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    dry = DRY_RUN in arguments
+    arguments = [text for text in arguments if text != DRY_RUN]
     try:
         sweep = plan(arguments)
-    except ConfigError as error:
+        if dry and sweep is not None and sweep.searched:
+            raise ConfigError(f"{DRY_RUN}: a search chooses its cells as it goes; there is no list to show")
+    except BenchError as error:
         print(f"bench.run: {error}", file=sys.stderr)  # noqa: T201  # plain, for logs and pipes
         return 2
     config.register()
+    sys.argv[1:] = [config.spell(text) for text in arguments]
     if sweep is None:
         job()
         return 0
-    sys.argv[1:] = [*arguments, f"++sweep.size={len(sweep.jobs)}"]
-    crashed = False
     try:
-        job()
-    except SystemExit as stop:  # Hydra's, after it printed the first unexpected error; the others' cells still count
-        crashed = bool(stop.code)
-    return max(_close(sweep), int(crashed))
+        return _show(sweep) if dry else _run(sweep)
+    except BenchError as error:  # the tracking store: cells' own are theirs
+        print(f"bench.run: {error}", file=sys.stderr)  # noqa: T201
+        return 1
 
 
-def _close(sweep: Sweep) -> int:
+def _show(sweep: Sweep) -> int:
+    from bench.closing import outlook
+
+    outlook(console, sweep)
+    return 0
+
+
+def _run(sweep: Sweep) -> int:
     from bench.closing import closing_table
+    from bench.interrupts import Interrupted
 
-    return closing_table(console, [config.compose_config(job) for job in sweep.jobs])
+    crashed: list[str] = []
+    cells = None
+    _bring_in(sweep)
+    try:
+        if sweep.multirun and not sweep.searched:
+            crashed, cells = _launch(sweep)
+        else:
+            job()
+    except SystemExit as stop:  # Hydra's, after it printed an unexpected error
+        crashed = [f"exit status {stop.code}"] if stop.code else []
+    except Interrupted as stop:
+        console.print(str(stop))
+        return stop.code
+    except KeyboardInterrupt:  # not while a cell trains here: between two, or in the launcher of others
+        console.print("stopped; the same command goes on")
+        return 128 + signal.SIGINT
+    for line in crashed:
+        console.print(f"[red]crashed:[/] {line}", soft_wrap=True, highlight=False)
+    done = 0 if sweep.searched else closing_table(console, sweep.configs, cells)
+    return max(done, int(bool(crashed)))
+
+
+def _bring_in(sweep: Sweep) -> None:
+    """Uploads what earlier cells of this machine could not, as the tracking server was away."""
+    from bench.paths import in_project
+    from bench.sync import sync
+
+    for uri, outputs in {(one.tracking.uri, one.outputs) for one in sweep.configs if not one.tracking.offline}:
+        for outcome in sync(uri, in_project(outputs)):
+            console.print(f"{outcome.name}: {outcome.said}", soft_wrap=True, highlight=False, markup=False)
+
+
+def _launch(sweep: Sweep) -> tuple[list[str], "list[CellState] | None"]:
+    """Hands what is to be done to the launcher; what a killed process left behind is started again.
+
+    Returns:
+        What crashed, a line each; and the cells' states, where nothing was to be done.
+    """
+    from bench.launch import WorkerDiedError, launch
+    from bench.work import work
+
+    if CLUSTERS & set(sweep.plain) and any(one.trainer.precision == "auto" for one in sweep.configs):
+        console.print(PRECISION_NOTE, soft_wrap=True, highlight=False)
+    died = ""
+    for _ in range(ROUNDS):
+        todo, cells = _todo(sweep)
+        if not todo:
+            return [], cells
+        try:
+            return launch(todo, sweep.plain, work), None
+        except WorkerDiedError as error:
+            died = str(error)
+            console.print(f"[red]{died}[/]; what is left is started again", soft_wrap=True, highlight=False)
+    return [died], None
+
+
+def _todo(sweep: Sweep) -> tuple[list[Job], "list[CellState]"]:
+    """The jobs whose cells are neither done nor, unless that is asked for, failed before; and the cells' states.
+
+    Those that were never begun come first: of the others some are another worker's, and one may be what kills workers.
+    """
+    from bench.closing import outlook
+
+    cells = outlook(console, sweep)
+    settled = {"done"} if sweep.configs[0].retry == "failed" else {"done", "failed"}
+    left = [
+        (cell.run is not None, job)
+        for job, cell in zip(sweep.jobs, cells, strict=True)
+        if cell.run is None or cell.state not in settled
+    ]
+    jobs = [job for _, job in sorted(left, key=lambda item: item[0])]
+    return [(*job, f"sweep.size={len(jobs)}") for job in jobs], cells
 
 
 if __name__ == "__main__":

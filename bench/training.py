@@ -15,6 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from safetensors.torch import load_file
 
 from bench.checkpoints import MONITOR, Best, checkpoint_path, combine, mean_state, write_checkpoint
@@ -269,6 +271,8 @@ def _trainer(training: Training, module: Classifier, requests: Requests) -> pl.T
         num_sanity_val_steps=0,
         enable_model_summary=False,
         use_distributed_sampler=False,
+        # Ours starts the processes (bench.distributed): a Slurm job around it is not Lightning's.
+        plugins=[TorchElasticEnvironment() if machine.devices > 1 else LightningEnvironment()],
     )
 
 

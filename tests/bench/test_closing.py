@@ -1,15 +1,18 @@
 import pytest
 from rich.console import Console
 
-from bench import runner
-from bench.closing import closing_table
-from bench.errors import WeightsError
-from bench.runner import run_cell, store_of
+from bench import stores
+from bench.closing import MOST_ROWS, closing_table, duration, states_table
+from bench.errors import TrackingError, WeightsError
+from bench.runner import run_cell
+from bench.stores import store_of
+from bench.survey import CellState
+from bench.tracking import RunState
 
 
 @pytest.fixture(autouse=True)
 def fresh_stores():
-    runner._store.cache_clear()
+    stores._store.cache_clear()
 
 
 @pytest.fixture
@@ -26,22 +29,47 @@ def test_the_table_names_every_state_and_every_failure(configure, console, tmp_p
         run_cell(failed, store_of(failed))
     assert closing_table(console, [finished, failed, missing]) == 1
     text = console.export_text()
-    rows = {line.split()[1]: line.split()[3:7:2] for line in text.splitlines() if line.startswith("│")}
-    assert rows == {
-        "resnet18-scratch-t0-s0": ["finished", f"{state.metrics['test/auroc']:.3f}"],
-        "resnet18-pretrained-t0-s0": ["failed", "nan"],
-        "resnet18-scratch-t0-s5": ["missing", "nan"],
+    rows = {line.split()[1]: line.split("│")[2:6] for line in text.splitlines() if line.startswith("│")}
+    assert {name: (cells[0].strip(), cells[3].strip()) for name, cells in rows.items()} == {
+        "resnet18-scratch-t0-s0": ("done", f"{state.metrics['test/auroc']:.3f}"),
+        "resnet18-pretrained-t0-s0": ("failed", ""),
+        "resnet18-scratch-t0-s5": ("missing", ""),
     }
     assert "resnet18-pretrained-t0-s0: WeightsError: no weights resnet18.tv_in1k" in text
-    assert "resnet18-scratch-t0-s5: missing" in text
+    assert "resnet18-scratch-t0-s5: not begun" in text
     assert closing_table(console, [finished]) == 0
 
 
-def test_a_store_that_cannot_be_used_is_said_and_no_crash(configure, console):
-    assert closing_table(console, [configure("tracking.uri=nonsense://x")]) == 1
-    assert "nonsense://x cannot be used" in console.export_text()
+def test_a_store_that_cannot_be_used_is_said(configure, console):
+    with pytest.raises(TrackingError, match="nonsense://x cannot be used"):
+        closing_table(console, [configure("tracking.uri=nonsense://x")])
 
 
 def test_a_folder_that_is_no_data_set_is_said(configure, console):
     assert closing_table(console, [configure("data.root=/no/such")]) == 1
-    assert "/no/such: no such folder" in console.export_text()
+    text = console.export_text()
+    assert "resnet18-scratch-t0-s0: data.root=/no/such: no such folder" in text
+
+
+def test_states_that_are_known_are_not_asked_for_again(configure, console, monkeypatch):
+    monkeypatch.setattr("bench.closing.survey", None)
+    done = CellState("a", "resnet18", "0a", "done", RunState("r", "FINISHED", {}), "")
+    assert closing_table(console, [configure()], [done]) == 0
+
+
+def test_of_a_large_sweep_only_what_is_not_done_has_a_row(console):
+    done = [CellState(f"d{n}", "resnet18", f"{n}", "done", RunState("r", "FINISHED", {}), "") for n in range(MOST_ROWS)]
+    left = CellState("left", "resnet18", "x", "missing", None, "not begun")
+    console.print(states_table([*done, left]))
+    text = console.export_text()
+    assert [line.split()[1] for line in text.splitlines() if line.startswith("│")] == ["left"]
+    assert f"{MOST_ROWS + 1} cell(s), {MOST_ROWS} done and not shown" in text
+    assert states_table(done).row_count == MOST_ROWS
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0.4, "0 s"), (59.0, "59 s"), (60.0, "1 min"), (5400.0, "1.5 h"), (86_400.0, "24.0 h"), (200_000.0, "2.3 days")],
+)
+def test_a_duration_is_said_as_a_person_says_it(seconds, said):
+    assert duration(seconds) == said

@@ -1,4 +1,5 @@
 import os
+import pickle
 import signal
 import threading
 
@@ -43,3 +44,5 @@ def test_it_is_no_failure_and_says_what_a_shell_expects():
     assert not isinstance(stop, Exception)
     assert stop.code == 143
     assert "SIGTERM" in str(stop)
+    sent = pickle.loads(pickle.dumps(stop))
+    assert (sent.code, str(sent)) == (143, str(stop))

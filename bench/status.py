@@ -1,0 +1,94 @@
+"""`python -m bench.status +sweeps=NAME`: each cell of a sweep: done, running, failed or missing.
+
+Takes what `bench.run` takes; `--json` for scripts, `--watch` to look again every few seconds. Exit status 0 only when
+all cells are done.
+"""
+
+import dataclasses
+import json
+import math
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+
+from bench import config
+from bench.errors import BenchError, ConfigError
+from bench.sweep import Sweep, plan
+
+LOOK_SECONDS = 5.0
+
+USAGE = """python -m bench.status [+sweeps=NAME] [key=value ...] [--json | --watch]
+Each cell of what `python -m bench.run` with the same words would run: done, running, failed, missing.
+Exit status 0 only when all are done."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Prints the states; 0 only if all cells are done, 2 for a wrong command line."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if {"--help", "-h"} & set(arguments):
+        print(USAGE)  # noqa: T201
+        return 0
+    flags = {"--json", "--watch"} & set(arguments)
+    config.register()
+    try:
+        sweep = plan([text for text in arguments if text not in flags])
+        if sweep is None or sweep.searched:
+            raise ConfigError("a sweep is a list of cells here: +sweeps=NAME, or keys with several values and -m")
+        return _watch(sweep) if "--watch" in flags else _look(sweep, as_json="--json" in flags)
+    except BenchError as error:
+        print(f"bench.status: {error}", file=sys.stderr)  # noqa: T201  # plain, for logs and pipes
+        return 2
+
+
+def _look(sweep: Sweep, *, as_json: bool) -> int:
+    from bench.closing import states_table
+    from bench.survey import survey
+
+    cells = survey(sweep.configs, now=time.time())
+    if as_json:
+        print(json.dumps([_plain(cell) for cell in cells], indent=2))  # noqa: T201
+    else:
+        console = Console()
+        console.print(states_table(cells))
+        for cell in cells:
+            if cell.state == "failed":
+                console.print(f"{cell.name}: {cell.problem}", soft_wrap=True, highlight=False, markup=False)
+    return int(any(cell.state != "done" for cell in cells))
+
+
+def _plain(cell: Any) -> dict[str, Any]:
+    """A cell's state as JSON has it: what is undefined is null."""
+    run = dataclasses.asdict(cell.run) if cell.run else {}
+    flat = {"cell": cell.hash, "name": cell.name, "state": cell.state, "problem": cell.problem, **run}
+    return {
+        key: None if isinstance(value, float) and math.isnan(value) else _defined(value) for key, value in flat.items()
+    }
+
+
+def _defined(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: None if math.isnan(number) else number for key, number in value.items()}
+    return value
+
+
+def _watch(sweep: Sweep) -> int:
+    from bench.closing import states_table
+    from bench.survey import survey
+
+    with suppress(KeyboardInterrupt), Live(auto_refresh=False) as live:
+        while True:
+            cells = survey(sweep.configs, now=time.time())
+            live.update(states_table(cells), refresh=True)
+            if all(cell.state == "done" for cell in cells):
+                return 0
+            time.sleep(LOOK_SECONDS)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,108 @@
+"""How far the cells of a sweep are, from what the tracking store holds: one question for all of them."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from bench.cell import make_cell
+from bench.data.sets import DataSet, open_dataset
+from bench.errors import BenchError
+from bench.identify import identify
+from bench.registry import architecture
+from bench.schema import Config
+from bench.stores import store_of
+from bench.tracking import RunState
+
+SILENT_SECONDS = 300.0
+"""A cell that is said to run and was not heard of for so long was interrupted; it beats every half minute."""
+
+
+@dataclass(frozen=True)
+class CellState:
+    """One cell of a sweep.
+
+    Attributes:
+        name: `densenet121-pretrained-t0-s0`.
+        arch: of the cell.
+        hash: empty where the cell could not be told, as its data cannot be read.
+        state: done, running, failed or missing (never begun, or interrupted: then there is a run).
+        run: its run, where there is one.
+        problem: why it is not done, in one line.
+    """
+
+    name: str
+    arch: str
+    hash: str
+    state: str
+    run: RunState | None
+    problem: str
+
+
+def survey(configs: Sequence[Config], *, now: float) -> list[CellState]:
+    """The state of each configuration's cell, in their order.
+
+    Args:
+        configs: of one tracking store.
+        now: seconds since 1970.
+
+    Raises:
+        TrackingError: the store cannot be used.
+    """
+    opened: dict[str, DataSet | BenchError] = {}
+    cells = [(config.arch.name, _name(config), *_cell(config, opened)) for config in configs]
+    hashes = [cell for _, _, cell, _ in cells if cell]
+    runs = store_of(configs[0]).states(hashes) if hashes else {}
+    return [_state(arch, name, cell, problem, runs.get(cell), now) for arch, name, cell, problem in cells]
+
+
+def _name(config: Config) -> str:
+    return make_cell(config, architecture(config.arch), "", None).name
+
+
+def _cell(config: Config, opened: dict[str, DataSet | BenchError]) -> tuple[str, str]:
+    """(hash, problem); `opened` keeps data sets from being read once a cell."""
+    key = repr((config.data, config.evaluation.tasks))
+    if key not in opened:
+        try:
+            opened[key] = open_dataset(config.data, scored=config.evaluation.tasks)
+        except BenchError as error:
+            opened[key] = error
+    data = opened[key]
+    if isinstance(data, BenchError):
+        return "", str(data)
+    try:
+        return identify(config, data).cell.hash, ""
+    except BenchError as error:
+        return "", str(error)
+
+
+def _state(arch: str, name: str, cell: str, problem: str, run: RunState | None, now: float) -> CellState:
+    if problem:
+        return CellState(name, arch, cell, "failed", None, problem)
+    if run is None:
+        return CellState(name, arch, cell, "missing", None, "not begun")
+    if run.status == "FINISHED":
+        return CellState(name, arch, cell, "done", run, "")
+    if run.status == "FAILED":
+        return CellState(name, arch, cell, "failed", run, run.failure)
+    heard = run.started if math.isnan(run.heartbeat) else run.heartbeat
+    if run.status == "RUNNING" and not now - heard > SILENT_SECONDS:
+        return CellState(name, arch, cell, "running", run, f"running on {run.host}")
+    progress = "" if math.isnan(run.progress) else f" at {run.progress:.0%}"
+    return CellState(name, arch, cell, "missing", run, f"interrupted{progress}; goes on when started again")
+
+
+def seconds_left(cells: Sequence[CellState]) -> float:
+    """Seconds of training that the cells which are not done will take, one after the other; NaN if none is done yet.
+
+    As long as the finished ones of the same architecture took on average, or all finished ones where there is none.
+    """
+    taken: dict[str, list[float]] = {}
+    for cell in cells:
+        if cell.state == "done" and cell.run is not None and "fit_seconds" in cell.run.metrics:
+            taken.setdefault(cell.arch, []).append(cell.run.metrics["fit_seconds"])
+    if not taken:
+        return math.nan
+    every = fmean(seconds for some in taken.values() for seconds in some)
+    return sum(fmean(taken.get(cell.arch, [every])) for cell in cells if cell.state != "done")
