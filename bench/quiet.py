@@ -15,3 +15,6 @@ def quiet() -> None:
     warnings.filterwarnings(  # the number of workers is a key of ours, measured and documented in conf/trainer
         "ignore", message=r".*does not have many workers.*"
     )
+    warnings.filterwarnings(  # jobs on Slurm are started by submitit, not by srun
+        "ignore", message=r"The `srun` command is available on your system.*"
+    )
