@@ -14,6 +14,8 @@ from bench.schema import Config
 from bench.survey import CellState, seconds_left, survey
 from bench.sweep import Sweep
 
+STATE_WIDTH = len("missing")
+"""Characters: on a narrow terminal other columns give way first."""
 MOST_ROWS = 40
 """Cells beyond which a table lists only those that are not done."""
 
@@ -63,8 +65,9 @@ def states_table(cells: Sequence[CellState]) -> Table:
     hidden = len(cells) - len(shown)
     title = f"{len(cells)} cell(s)" + (f", {hidden} done and not shown" if hidden else "")
     table = Table(title=title, title_justify="left")
-    for name in ("cell", "state", "done", "images/s", "AUROC", "min"):
-        table.add_column(name, justify="left" if name in ("cell", "state") else "right", no_wrap=True)
+    for name in ("cell", "state", "done", "img/s", "AUROC", "min"):
+        words, width = name in ("cell", "state"), STATE_WIDTH if name == "state" else None
+        table.add_column(name, justify="left" if words else "right", no_wrap=True, min_width=width)
     for cell in shown:
         metrics = cell.run.metrics if cell.run else {}
         auroc, seconds = (metrics.get(key, math.nan) for key in ("test/auroc", "fit_seconds"))

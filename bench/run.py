@@ -27,7 +27,10 @@ PRECISION_NOTE = (
     "here of the cells is about other ones."
 )
 
-console = Console()
+WIDE = 120
+"""Characters of a line that goes to a file or a pipe."""
+
+console = Console(width=None if sys.stdout.isatty() else WIDE)
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
