@@ -24,8 +24,9 @@ def resolve_uri(uri: str) -> str:
 
 def mask(text: str) -> str:
     """The text with the password of every URI in it replaced by three asterisks."""
+    text = re.sub(r"((?<!http)(?<!https)://[^/\s:@]*:)\S*@", r"\1***@", text)  # a database's may hold slashes
     text = re.sub(r"(://[^/\s:@]*:)[^/\s]*@", r"\1***@", text)
-    return re.sub(r"(?i)([?&](?:password|passwd|pwd|token|secret|sslpassword)=)[^&\s]*", r"\1***", text)
+    return re.sub(r"(?i)([?&][\w-]*(?:password|passwd|pwd|token|secret|api_?key|signature)=)[^&\s]*", r"\1***", text)
 
 
 def first_line(error: BaseException) -> str:

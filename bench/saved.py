@@ -14,6 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import nn
+from yaml import YAMLError
 
 from analysis.errors import AnalysisError
 from analysis.store import check_reachable, mask, resolve_uri
@@ -21,9 +22,10 @@ from bench.config import to_config
 from bench.data import labels
 from bench.data.cache import crop_corners
 from bench.data.decode import decode
+from bench.data.index import SHOWN
 from bench.data.sampling import CENTRE
 from bench.data.sets import open_dataset
-from bench.errors import ConfigError, TrackingError, WeightsError
+from bench.errors import ConfigError, DataError, TrackingError, WeightsError
 from bench.heads import outputs
 from bench.models import Normalisation, build_model
 from bench.registry import Architecture, architecture
@@ -143,7 +145,7 @@ def open_run(store: Artifacts, run_id: str) -> SavedRun:
 def _config(path: Path, run_id: str) -> Config:
     try:
         config: Config = to_config(OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.load(path)))  # type: ignore[arg-type]  # a mapping, as both are
-    except (OmegaConfBaseException, ConfigError) as error:
+    except (OmegaConfBaseException, ConfigError, YAMLError) as error:
         raise ConfigError(
             f"run {run_id}: its config.yaml is not one of this version of the harness ({error})"
         ) from None
@@ -180,12 +182,15 @@ def read_test_images(run: SavedRun, paths: Sequence[str], root: str | None) -> n
         root: of the data set; None is where the run read it.
 
     Raises:
-        DataError: the data set or an image is not there.
+        DataError: the data set or an image is not there, or the run speaks of another set's images.
     """
     size = run.config.protocol.image
     data = dataclasses.replace(run.config.data, root=root or run.config.data.root, external=[])
-    folder = open_dataset(data).test.root
-    images = [decode(folder / path, size.resize) for path in paths]
+    test = open_dataset(data).test
+    unknown = sorted(set(paths) - set(test.frame["path"]))
+    if unknown:  # else what a run says of paths could lead anywhere on this machine
+        raise DataError(f"{test.root}: no test image {', '.join(unknown[:SHOWN])}; was another set tested?")
+    images = [decode(test.root / path, size.resize) for path in paths]
     centre = np.full(len(images), CENTRE)
     corners = crop_corners(np.array([image.shape for image in images]), centre, centre, size.crop)
     cuts = [

@@ -32,7 +32,9 @@ def test_a_worktree_has_its_own_head_and_shared_branches(tmp_path):
     assert commit(tmp_path / "w") == SHA
 
 
-def test_no_password_is_written_down():
+def test_no_password_is_written_down(monkeypatch):
+    for name in ("MLFLOW_TRACKING_PASSWORD", "AWS_SECRET_ACCESS_KEY", "HF_TOKEN"):
+        monkeypatch.setenv(name, "s3cret")
     uri = "postgresql://me:s3cret@host/db"
     cells = pd.DataFrame([{"run_id": "r", "name": "n", "cell": "c", "git": "g"}])
     made = provenance(Settings(tracking=TrackingSettings(uri)), [f"tracking.uri={uri}"], cells)

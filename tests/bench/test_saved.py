@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 from PIL import Image
 from safetensors.torch import save_file
 
-from bench.errors import ConfigError, TrackingError, WeightsError
+from bench.errors import ConfigError, DataError, TrackingError, WeightsError
 from bench.models import build_model
 from bench.registry import architecture
 from bench.saved import open_run, open_store, read_test_images
@@ -119,6 +119,13 @@ def test_a_configuration_of_another_version_is_refused(store):
         open_run(store, "a1")
 
 
+def test_a_configuration_with_code_in_it_is_refused_and_not_run(store, tmp_path):
+    (store.root / "config.yaml").write_text(f'seed: !!python/object/apply:os.mkdir ["{tmp_path}/made"]\n')
+    with pytest.raises(ConfigError, match="run a1: its config.yaml is not one of this version"):
+        open_run(store, "a1")
+    assert not (tmp_path / "made").exists()
+
+
 def test_a_run_that_says_no_normalisation_is_refused(store):
     del store.numbers["input.std"]
     with pytest.raises(TrackingError, match=r"run a1 has no params input\.std"):
@@ -147,3 +154,9 @@ def test_a_data_set_that_was_moved_is_found_where_it_is_said_to_be(configure, ph
     moved = tmp_path / "moved"
     moved.symlink_to(phantom_root)
     assert read_test_images(run, [path], str(moved)).shape == (1, 1, 32, 32)
+
+
+def test_a_run_leads_to_no_file_outside_its_test_set(configure):
+    run = types.SimpleNamespace(config=configure())
+    with pytest.raises(DataError, match=r"no test image \.\./private\.jpg"):
+        read_test_images(run, ["../private.jpg"], None)
