@@ -12,7 +12,7 @@ from bench.identify import identify
 from bench.registry import architecture
 from bench.schema import Config
 from bench.stores import store_of
-from bench.tracking import RunState
+from bench.tracking import RunState, Store
 
 SILENT_SECONDS = 300.0
 """A cell that is said to run and was not heard of for so long was interrupted; it beats every half minute."""
@@ -50,9 +50,10 @@ def survey(configs: Sequence[Config], *, now: float) -> list[CellState]:
         TrackingError: the store cannot be used.
     """
     opened: dict[str, DataSet | BenchError] = {}
-    cells = [(config.arch.name, _name(config), *_cell(config, opened)) for config in configs]
+    store = store_of(configs[0])
+    cells = [(config.arch.name, _name(config), *_cell(config, opened, store)) for config in configs]
     hashes = [cell for _, _, cell, _ in cells if cell]
-    runs = store_of(configs[0]).states(hashes) if hashes else {}
+    runs = store.states(hashes) if hashes else {}
     return [_state(arch, name, cell, problem, runs.get(cell), now) for arch, name, cell, problem in cells]
 
 
@@ -60,8 +61,8 @@ def _name(config: Config) -> str:
     return make_cell(config, architecture(config.arch), "", None).name
 
 
-def _cell(config: Config, opened: dict[str, DataSet | BenchError]) -> tuple[str, str]:
-    """(hash, problem); `opened` keeps data sets from being read once a cell."""
+def _cell(config: Config, opened: dict[str, DataSet | BenchError], store: Store) -> tuple[str, str]:
+    """(hash, problem); `opened` keeps data sets from being read once a cell; `store` has runs whose bodies are used."""
     key = repr((config.data, config.evaluation.tasks))
     if key not in opened:
         try:
@@ -72,7 +73,7 @@ def _cell(config: Config, opened: dict[str, DataSet | BenchError]) -> tuple[str,
     if isinstance(data, BenchError):
         return "", str(data)
     try:
-        return identify(config, data).cell.hash, ""
+        return identify(config, data, store).cell.hash, ""
     except BenchError as error:
         return "", str(error)
 

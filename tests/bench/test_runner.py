@@ -1,4 +1,5 @@
 import json
+import time
 from pathlib import Path
 
 import mlflow
@@ -19,6 +20,7 @@ from bench.models import build_model
 from bench.registry import architecture
 from bench.runner import run_cell
 from bench.stores import store_of
+from bench.survey import survey
 
 CONTRACT_TAGS = (
     "cell",
@@ -256,3 +258,5 @@ def test_a_cell_can_start_from_an_earlier_runs_body(configure):
     )
     assert torch.equal(source["layer4.1.conv2.weight"], kept["layer4.1.conv2.weight"])
     assert kept["fc.weight"].shape[0] == 14 != source["fc.weight"].shape[0]
+    (cell,) = survey([config], now=time.time())
+    assert (cell.state, cell.run.run_id) == ("done", second.info.run_id), "found by the same weights"
