@@ -37,18 +37,22 @@ class Halved(nn.Module):
     The last map is what global average pooling sees: of a truncated network its body's output; of a whole one timm's
     `forward_features`. That ends with `conv_head` in EfficientNet, MNASNet and MobileNetV2, with the last norm in
     DenseNet, and with the last block in ResNet, Inception and MobileNetV3, whose `conv_head` comes after pooling.
+
+    Attributes:
+        channels_last: whether the last map is [batch, height, width, channels], as Swin's is.
     """
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
         self.last_map = network.body if isinstance(network, Truncated) else LastMap(network)
+        self.channels_last = getattr(network, "output_fmt", "") == "NHWC"  # timm's record of a whole network
 
     def forward(self, image: Tensor) -> Tensor:
         """Logits [batch, outputs], the network's own."""
         last, network = self.last_map(image), self.network
         channels = network.head.in_features if isinstance(network, Truncated) else network.num_features
-        if last.ndim != 4 or last.shape[1] != channels:
+        if last.ndim != 4 or last.shape[3 if self.channels_last else 1] != channels:
             raise ConfigError(
                 f"{type(network).__name__} ends with features of shape {list(last.shape[1:])} an image and no map of "
                 f"[{channels}, height, width], so it has no class activation map"
@@ -80,7 +84,11 @@ def activation_maps(network: nn.Module, images: Tensor, target: Callable[[Tensor
     package: Any = extra("pytorch_grad_cam", "cam")
     halved = Halved(network).eval()
     of_each = [target] * len(images)
-    cam = package.GradCAM(model=halved, target_layers=[halved.last_map])
+    cam = package.GradCAM(
+        model=halved,
+        target_layers=[halved.last_map],
+        reshape_transform=_channels_first if halved.channels_last else None,
+    )
     hooks = cam.activations_and_grads
     try:  # not the package's own context manager, which swallows an IndexError
         cam(images, of_each)  # fills the hooks; what it returns is upsampled and scaled
@@ -90,6 +98,10 @@ def activation_maps(network: nn.Module, images: Tensor, target: Callable[[Tensor
         hooks.release()
     cells = raw.shape[1] * raw.shape[2]
     return np.asarray(raw * cells, dtype=np.float32)
+
+
+def _channels_first(features: Tensor) -> Tensor:
+    return features.permute(0, 3, 1, 2)
 
 
 def run_maps(run: SavedRun, images: npt.NDArray[np.uint8], task: str) -> Maps:

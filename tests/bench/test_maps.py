@@ -10,7 +10,7 @@ from bench.maps import Halved, activation_maps, run_maps
 from bench.models import Normalisation, build_model
 from bench.registry import ARCHITECTURES, architecture
 from bench.saved import Checkpoint
-from bench.truncation import Truncated
+from bench.truncation import Truncated, truncate
 
 pytest.importorskip("pytorch_grad_cam", reason="the extra `cam` is not installed")
 
@@ -22,9 +22,11 @@ def of(output):
 def built(name, depth=0, seed=0):
     """A network whose norms have seen images, so that its maps are neither tiny nor huge."""
     network = build_model(architecture(name), outputs=5, weights=None, seed=seed, depth=depth).train()
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = None  # the statistics are the plain mean over what was seen
     with torch.no_grad():
-        for _ in range(30):
-            network(images(8))
+        network(images(8))
     return network.eval()
 
 
@@ -75,12 +77,22 @@ def test_behind_another_head_the_map_is_weighted_by_the_gradient_of_the_pooled_c
     np.testing.assert_allclose(activation_maps(network, images(), of(3)), by_hand, atol=1e-4 * np.abs(by_hand).max())
 
 
+def test_a_map_with_channels_last_is_turned():
+    network = build_model(architecture("mambaout_femto"), outputs=5, weights=None, seed=0).eval()
+    seen = network.forward_features(images()).detach().requires_grad_()
+    assert seen.shape == (2, 3, 3, network.num_features)
+    (gradient,) = torch.autograd.grad(network.forward_head(seen)[:, 3].sum(), seen)
+    by_hand = torch.einsum("nk,nhwk->nhw", gradient.sum((1, 2)), seen).detach().numpy()
+    np.testing.assert_allclose(activation_maps(network, images(), of(3)), by_hand, atol=1e-4 * np.abs(by_hand).max())
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_the_halves_together_are_the_network(name):
     row = ARCHITECTURES[name]
+    whole = build_model(row, outputs=5, weights=None, seed=0)
     for depth in (0, 1, len(row.cuts)):
-        network = build_model(row, outputs=5, weights=None, seed=0, depth=depth).eval()
+        network = truncate(whole, row, depth, outputs=5).eval()
         with torch.no_grad():
             assert torch.equal(Halved(network)(images()), network(images()))
 
