@@ -23,7 +23,7 @@ def export(settings: ExportConfig) -> Path:
     Raises:
         BenchError: the run cannot be opened or exported; or the files do not give its scores, and then none is left.
     """
-    from bench.exported import write
+    from bench.exported import TOLERANCE, write
     from bench.quiet import quiet
     from bench.saved import open_run, open_store
 
@@ -33,7 +33,7 @@ def export(settings: ExportConfig) -> Path:
     agreement = write(run, folder, images=settings.images, root=settings.root)
     console.print(
         f"{folder}: the largest difference from the run's saved scores is {agreement.from_scores:.1e}, over "
-        f"{agreement.images} of its test images (allowed: {agreement.allowed:g})",
+        f"{agreement.images} of its test images (allowed: {TOLERANCE:g})",
         soft_wrap=True, highlight=False,
     )  # fmt: skip
     return folder

@@ -1,6 +1,7 @@
 """The LightningModule: gets a built network and plain numbers, knows nothing of files or MLflow."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -133,13 +134,17 @@ class Classifier(pl.LightningModule):
         """Sets what `losses` gives."""
         self._loss_sum, self._loss_count = total, count
 
-    def predict_step(self, batch: Mapping[str, Tensor], _: int = 0) -> Predictions:
-        """Rows and float64 probabilities of one batch."""
+    def _probabilities(self, batch: Mapping[str, Tensor]) -> Predictions:
         return batch["row"], heads.probabilities(self(batch["image"]), self._widths)
 
-    def validation_step(self, batch: Mapping[str, Tensor], index: int) -> None:
-        """Keeps the scores; they are evaluated together, as an AUROC is no mean over batches."""
-        rows, scores = self.predict_step(batch, index)
+    def predict_step(self, batch: Mapping[str, Tensor], _: int = 0) -> Predictions:
+        """Rows and float64 probabilities of one batch, computed in fp32: what is exported gives the same elsewhere."""
+        with whole_precision(self.device):
+            return self._probabilities(batch)
+
+    def validation_step(self, batch: Mapping[str, Tensor], _: int) -> None:
+        """Keeps the scores, in the training's precision; evaluated together, as an AUROC is no mean over batches."""
+        rows, scores = self._probabilities(batch)
         self._validation.append((rows, scores))
         if self._shown is not None:
             labels = torch.nan_to_num(batch["label"][:, self._scored], nan=UNKNOWN).long()
@@ -165,6 +170,19 @@ class Classifier(pl.LightningModule):
         if self.optimizer_state is not None:
             optimizer.load_state_dict(self.optimizer_state)
         return optimizer
+
+
+@contextmanager
+def whole_precision(device: torch.device) -> Iterator[None]:
+    """In the block everything is computed in fp32: without autocast, and on a GPU without TF32, cuDNN's own default."""
+    convolutions = torch.backends.cudnn.conv
+    before = convolutions.fp32_precision
+    convolutions.fp32_precision = "ieee"
+    try:
+        with torch.autocast(device.type, enabled=False):
+            yield
+    finally:
+        convolutions.fp32_precision = before
 
 
 def collect(predictions: list[Predictions]) -> npt.NDArray[np.float64]:

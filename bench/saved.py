@@ -92,11 +92,6 @@ class SavedRun:
         return self.config.truncate
 
     @property
-    def precision(self) -> str:
-        """That it trained and predicted in, fp32 or bf16: its configuration is recorded as resolved."""
-        return self.config.trainer.precision
-
-    @property
     def label(self) -> str:
         """`DenseNet-121 -2`, or `DenseNet-121` where nothing was cut off."""
         return f"{self.row.label} -{self.depth}" if self.depth else self.row.label

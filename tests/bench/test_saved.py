@@ -50,7 +50,7 @@ def store(configure, tmp_path):
     root = tmp_path / "a1"
     for name in ("checkpoints", "predictions"):
         (root / name).mkdir(parents=True)
-    OmegaConf.save(OmegaConf.structured(configure("truncate=3", "trainer.precision=bf16")), root / "config.yaml")
+    OmegaConf.save(OmegaConf.structured(configure("truncate=3")), root / "config.yaml")
     columns = ["path", "patient", "study", "view", *(f"{kind}/{task}" for kind in ("label", "score") for task in "ab")]
     pd.DataFrame([["x.jpg", "p", "p/s", "frontal", 1.0, 0.0, 0.25, 0.5]], columns=columns).to_parquet(
         root / "predictions" / "test.parquet"
@@ -62,7 +62,7 @@ def store(configure, tmp_path):
 
 def test_a_run_is_opened_as_it_was_recorded(store):
     run = open_run(store, "a1")
-    assert (run.row, run.depth, run.tasks, run.widths, run.precision) == (ROW, 3, ("a", "b"), (1, 1), "bf16")
+    assert (run.row, run.depth, run.tasks, run.widths) == (ROW, 3, ("a", "b"), (1, 1))
     assert (run.normalisation.mean, run.normalisation.std) == ((0.5, 0.4, 0.3), (0.2, 0.25, 0.5))
     assert run.label == "ResNet-18 -3"
     assert run.config.protocol.image.crop == 32
