@@ -1,5 +1,4 @@
 import itertools
-from functools import cache
 
 import pytest
 import pytorch_lightning as pl
@@ -12,6 +11,7 @@ from bench.errors import ConfigError
 from bench.models import build_model
 from bench.modes import check_adapt
 from bench.registry import ARCHITECTURES, Architecture, architecture
+from tests.bench.shapes import OUTPUTS, shaped
 
 DEPTHS = [(row, depth) for row in ARCHITECTURES.values() for depth in range(len(row.cuts) + 1)]
 IDS = [f"{row.name}-t{depth}" for row, depth in DEPTHS]
@@ -19,14 +19,10 @@ RESNET = architecture("resnet18")
 BATCHES, SIDE = 3, 32
 
 
-def shaped(row, depth=0):
-    """The network without numbers."""
+def fresh(row, depth=0):
+    """A network without numbers that the test may change."""
     with torch.device("meta"):
-        return build_model(row, outputs=3, weights=None, seed=0, depth=depth)
-
-
-look = cache(shaped)
-"""The same, for tests that change nothing."""
+        return build_model(row, outputs=OUTPUTS, weights=None, seed=0, depth=depth)
 
 
 def own_parameters(network, group):
@@ -38,27 +34,27 @@ def own_parameters(network, group):
 
 @pytest.mark.parametrize(("row", "depth"), DEPTHS, ids=IDS)
 def test_every_parameter_stands_in_exactly_one_stage_and_the_head_comes_last(row, depth):
-    network = look(row, depth)
+    network = shaped(row, depth)
     groups = [own_parameters(network, group) for group in stages(network, row)]
     assert list(itertools.chain(*groups)) == [name for name, _ in network.named_parameters()]
     assert len(groups) == len(row.cuts) - depth + 2
     assert all(groups)
     sizes = [tuple(network.get_parameter(name).shape) for name in groups[-1]]
-    assert sizes == [(3, sizes[0][1]), (3,)], "the head is one linear layer to the three outputs"
+    assert sizes == [(OUTPUTS, sizes[0][1]), (OUTPUTS,)], "the head is one linear layer to the outputs"
 
 
 @pytest.mark.parametrize("row", ARCHITECTURES.values(), ids=lambda row: row.name)
 def test_the_first_stages_are_what_truncation_keeps(row):
-    whole = look(row)
+    whole = shaped(row)
     groups = [own_parameters(whole, group) for group in stages(whole, row)]
     for depth in range(1, len(row.cuts) + 1):
-        cut = {name.removeprefix("body.") for name, _ in look(row, depth).named_parameters()}
+        cut = {name.removeprefix("body.") for name, _ in shaped(row, depth).named_parameters()}
         assert set(itertools.chain(*groups[: -1 - depth])) == {name for name in cut if not name.startswith("head.")}
 
 
 @pytest.mark.parametrize(("row", "depth"), DEPTHS, ids=IDS)
 def test_the_range_told_before_anything_is_built_is_that_of_the_network(row, depth):
-    network, most = look(row, depth), len(row.cuts) + 1 - depth
+    network, most = shaped(row, depth), len(row.cuts) + 1 - depth
     assert trainable(network, row, f"last:{most}") == {name for name, _ in network.named_parameters()}
     with pytest.raises(ConfigError) as built:
         trainable(network, row, f"last:{most + 1}")
@@ -78,12 +74,12 @@ def test_the_range_told_before_anything_is_built_is_that_of_the_network(row, dep
     ],
 )
 def test_what_learns(adapt, starts):
-    network = shaped(RESNET)
+    network = fresh(RESNET)
     assert trainable(network, RESNET, adapt) == {n for n, _ in network.named_parameters() if n.startswith(starts)}
 
 
 def test_of_a_truncated_network_the_last_stage_is_the_last_that_is_left():
-    assert {name.split(".")[1] for name in trainable(shaped(RESNET, 2), RESNET, "last:1")} == {
+    assert {name.split(".")[1] for name in trainable(fresh(RESNET, 2), RESNET, "last:1")} == {
         "layer2",
         "weight",
         "bias",
@@ -91,7 +87,7 @@ def test_of_a_truncated_network_the_last_stage_is_the_last_that_is_left():
 
 
 def test_freezing_holds_what_lies_wholly_in_frozen_stages_and_nothing_else():
-    network = shaped(architecture("efficientnet_b0")).train()
+    network = fresh(architecture("efficientnet_b0")).train()
     hold(freeze(network, architecture("efficientnet_b0"), "last:2"))
     assert not any(
         module.training for stage in (network.conv_stem, network.bn1, *network.blocks[:5]) for module in stage.modules()
@@ -118,7 +114,7 @@ def test_parameters_of_the_network_itself_are_the_stems():
 def test_other_networks_of_timm_are_divided_where_they_are_cut(name, depth):
     """The one loses its dropped stages, the other keeps them as empty modules of the same name."""
     row = architecture(name)
-    network = look(row, depth)
+    network = shaped(row, depth)
     groups = [own_parameters(network, group) for group in stages(network, row)]
     assert set(itertools.chain(*groups)) == {name for name, _ in network.named_parameters()}
     assert len(groups) == len(row.cuts) - depth + 2
@@ -127,21 +123,21 @@ def test_other_networks_of_timm_are_divided_where_they_are_cut(name, depth):
 
 def test_a_network_whose_stages_are_unknown_can_be_probed_but_not_divided():
     row = Architecture("resnet18", "ResNet", "ResNet-18", "", ("layer9", "layer2"))
-    network = shaped(RESNET)
+    network = fresh(RESNET)
     assert trainable(network, row, "linear") == {"fc.weight", "fc.bias"}
     with pytest.raises(ConfigError, match="resnet18 lacks a module of layer9, layer2"):
         trainable(network, row, "last:1")
 
 
 def test_one_rate_is_one_group_in_the_networks_own_order():
-    network = shaped(RESNET)
+    network = fresh(RESNET)
     (group,) = parameter_groups(network, RESNET, lr=0.1, lr_decay=1.0)
     assert group["lr"] == 0.1
     assert all(given is own for given, own in zip(group["params"], network.parameters(), strict=True))
 
 
 def test_rates_fall_with_the_distance_from_the_head():
-    network = shaped(RESNET, 1)
+    network = fresh(RESNET, 1)
     rate = {}
     for group in parameter_groups(network, RESNET, lr=0.1, lr_decay=0.5):
         rate |= dict.fromkeys(group["params"], group["lr"])
@@ -158,7 +154,7 @@ def test_rates_fall_with_the_distance_from_the_head():
 
 @pytest.mark.parametrize("decay", [1.0, 0.5])
 def test_the_optimiser_gets_what_learns_only(decay):
-    network = shaped(RESNET)
+    network = fresh(RESNET)
     freeze(network, RESNET, "last:1")
     groups = parameter_groups(network, RESNET, lr=0.1, lr_decay=decay)
     given = [parameter for group in groups for parameter in group["params"]]

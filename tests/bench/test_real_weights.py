@@ -113,6 +113,17 @@ def test_one_channel_is_three_equal_ones_where_the_weights_have_one_mean(lite0, 
     assert top(one, 1)[0][0] == "tripod"
 
 
+def test_one_channel_has_the_weights_that_timm_itself_would_load(lite0, shared):
+    """timm's own loading of the same file, beside ours: every number, the first layer's sums included."""
+    file = {"file": str(shared / "weights" / "tf_efficientnet_lite0.in1k.safetensors")}
+    own = timm.create_model("tf_efficientnet_lite0", pretrained=True, in_chans=1, pretrained_cfg_overlay=file)
+    network, _ = lite0(in_chans=1)
+    state = network.state_dict()
+    assert state["conv_stem.weight"].shape[1] == 1
+    assert own.state_dict().keys() == state.keys()
+    assert [key for key, value in own.state_dict().items() if not torch.equal(value, state[key])] == []
+
+
 def features(network, norm, folder: Path, most: int):
     """(pooled features [images, channels], class names) of up to `most` images a class."""
     images, names = [], []

@@ -11,6 +11,7 @@ from bench.registry import ARCHITECTURES, architecture, check_depth, check_size
 from bench.schema import ArchConfig, ImageConfig, leaves
 from bench.sweep import plan
 from bench.truncation import feature_map
+from tests.bench.shapes import shaped
 
 PAPER = [row for row in ARCHITECTURES.values() if row.paper]
 PAPER_FAMILIES = {"DenseNet": 3, "ResNet": 4, "Inception": 2, "MNASNet": 1, "EfficientNet": 4, "MobileNet": 2}
@@ -98,22 +99,20 @@ def test_the_smallest_size_is_that_of_the_network_as_built(row):
 
 @pytest.mark.parametrize("row", [row for row in ARCHITECTURES.values() if not row.smallest], ids=lambda row: row.name)
 def test_every_other_row_takes_the_smallest_crop_that_can_be_typed(row):
-    with torch.device("meta"):
-        network = build_model(row, outputs=2, weights=None, seed=0)
-    last = feature_map(network, SMALLEST_CROP)
+    last = feature_map(shaped(row), SMALLEST_CROP)
     assert (last.height, last.width) == (1, 1)
     check_size(row, 0, SMALLEST_CROP)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("outputs", [5, 14])
 @pytest.mark.parametrize("row", ARCHITECTURES.values(), ids=lambda row: row.name)
-def test_each_row_builds_with_the_head_and_trains(row, outputs):
+def test_each_row_builds_with_the_head_and_trains(row):
+    outputs = 5
     network = build_model(row, outputs=outputs, weights=None, seed=0)
     assert type(network).__name__ == TIMM_CLASS.get(row.name, row.family)
     before = {name: parameter.detach().clone() for name, parameter in network.named_parameters()}
     optimiser = torch.optim.Adam(network.parameters(), lr=1e-3)
-    images = torch.randn(2, 3, 96, 96, generator=torch.Generator().manual_seed(0))
+    images = torch.randn(2, 3, 80, 80, generator=torch.Generator().manual_seed(0))
     for _ in range(2):  # timm starts each residual branch of a ResNet at zero: its inside moves from the second step on
         logits = network(images)
         optimiser.zero_grad()

@@ -6,7 +6,8 @@ import torch
 from bench.errors import ConfigError
 from bench.models import build_model, count_parameters
 from bench.registry import ARCHITECTURES, architecture
-from bench.truncation import Truncated, feature_map, truncate
+from bench.truncation import feature_map, truncate
+from tests.bench.shapes import OUTPUTS, shaped
 
 DEPTHS = [(row, depth) for row in ARCHITECTURES.values() for depth in range(1, len(row.cuts) + 1)]
 IDS = [f"{row.name}-t{depth}" for row, depth in DEPTHS]
@@ -27,11 +28,6 @@ PROTOCOL = {  # millions, body + Linear(14); PROTOCOL, "Truncation"
 }
 
 
-def built(row, depth):
-    with torch.device("meta"):
-        return build_model(row, outputs=14, weights=None, seed=0, depth=depth)
-
-
 def test_every_architecture_has_the_protocols_depths():
     assert {row.name: len(row.cuts) for row in ARCHITECTURES.values()} == {
         row.name: STAGES[row.family] for row in ARCHITECTURES.values()
@@ -42,7 +38,7 @@ def test_every_architecture_has_the_protocols_depths():
 def test_parameters_are_the_protocols_table(name):
     row = architecture(name)
     for depth, millions in enumerate(PROTOCOL[name]):
-        network = built(row, depth)
+        network = shaped(row, depth)
         count = count_parameters(network)
         if row.family == "DenseNet" and depth:  # the table is without the norm that is kept behind the cut
             count -= 2 * network.head.in_features
@@ -51,7 +47,7 @@ def test_parameters_are_the_protocols_table(name):
 
 @pytest.mark.parametrize("row", ARCHITECTURES.values(), ids=lambda row: row.name)
 def test_parameters_and_stride_fall_with_depth(row):
-    networks = [built(row, depth) for depth in range(len(row.cuts) + 1)]
+    networks = [shaped(row, depth) for depth in range(len(row.cuts) + 1)]
     counts = [count_parameters(network) for network in networks]
     assert all(more > fewer for more, fewer in itertools.pairwise(counts))
     strides = [feature_map(network, 320).stride for network in networks]
@@ -60,10 +56,10 @@ def test_parameters_and_stride_fall_with_depth(row):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("row", "depth"), DEPTHS, ids=IDS)
-def test_the_kept_part_computes_bit_for_bit_what_the_whole_network_computes_there(row, depth):
-    """The whole network runs by its own `forward`; a hook reads what leaves the module at the cut."""
-    whole = build_model(row, outputs=14, weights=None, seed=0)
+@pytest.mark.parametrize("row", ARCHITECTURES.values(), ids=lambda row: row.name)
+def test_the_kept_part_computes_bit_for_bit_what_the_whole_network_computes_there(row):
+    """The whole network runs by its own `forward`; hooks read what leaves the modules at the cuts."""
+    whole = build_model(row, outputs=OUTPUTS, weights=None, seed=0)
     with torch.no_grad():  # random statistics, so that no norm is the identity that it is when new
         noise = torch.Generator().manual_seed(1)
         for module in whole.modules():
@@ -71,23 +67,25 @@ def test_the_kept_part_computes_bit_for_bit_what_the_whole_network_computes_ther
                 module.running_mean.copy_(torch.randn(module.num_features, generator=noise) * 0.1)
                 module.running_var.copy_(torch.rand(module.num_features, generator=noise) + 0.5)
                 module.weight.copy_(torch.rand(module.num_features, generator=noise) + 0.5)
-    seen = []
-    hook = whole.get_submodule(row.cuts[depth - 1]).register_forward_hook(lambda *call: seen.append(call[2].clone()))
+    seen = {}
+    for depth, name in enumerate(row.cuts, start=1):
+        at = whole.get_submodule(name)
+        at.register_forward_hook(lambda *call, depth=depth: seen.setdefault(depth, call[2].clone()))
     images = torch.randn(1, 3, 96, 96, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         whole.eval()(images)
-    hook.remove()
-    cut = truncate(whole, row, depth, outputs=14)
-    assert isinstance(cut, Truncated)
-    with torch.no_grad():
-        kept = cut.eval().body(images)
-        assert torch.equal(kept, seen[0])
-        torch.testing.assert_close(cut(images), cut.head(kept.mean((2, 3))))
+    assert sorted(seen) == list(range(1, len(row.cuts) + 1))
+    for depth, expected in seen.items():
+        cut = truncate(whole, row, depth, outputs=OUTPUTS).eval()
+        with torch.no_grad():
+            kept = cut.body(images)
+            assert torch.equal(kept, expected), f"truncate={depth}"
+            torch.testing.assert_close(cut(images), cut.head(kept.mean((2, 3))))
 
 
 @pytest.mark.parametrize(("row", "depth"), DEPTHS, ids=IDS)
 def test_no_dropped_module_is_left(row, depth):
-    whole, cut = built(row, 0), built(row, depth)
+    whole, cut = shaped(row, 0), shaped(row, depth)
     body = {key.removeprefix("body.") for key in cut.state_dict() if not key.startswith("head.")}
     assert body < set(whole.state_dict()), "the kept names are the network's own"
     order = list(whole.state_dict())
@@ -99,13 +97,13 @@ def test_no_dropped_module_is_left(row, depth):
 
 def test_a_depth_past_the_last_is_refused_with_the_range():
     with pytest.raises(ConfigError, match="truncate=4: resnet18 has the depths 0 to 3"):
-        built(architecture("resnet18"), 4)
+        shaped(architecture("resnet18"), 4)
 
 
 def test_the_last_map_is_measured_at_the_input_size():
-    last = feature_map(built(architecture("resnet18"), 1), 320)
+    last = feature_map(shaped(architecture("resnet18"), 1), 320)
     assert (last.channels, last.height, last.width, last.stride) == (256, 20, 20, 16)
-    inception = feature_map(built(architecture("inception_v3"), 0), 299)
+    inception = feature_map(shaped(architecture("inception_v3"), 0), 299)
     assert (inception.channels, inception.height, inception.stride) == (2048, 8, 32)
 
 
