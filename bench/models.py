@@ -16,8 +16,8 @@ from bench.registry import Architecture
 from bench.truncation import Truncated, truncate
 from bench.weights import Weights
 
-SHOWN = 5
-"""How many parameter names an error message lists."""
+SHOWN = 20
+"""How many parameter names of a kind an error message lists; more of them are another network's."""
 
 RGB = 3
 """Channels that ImageNet weights were trained with."""

@@ -175,7 +175,7 @@ class Classifier(pl.LightningModule):
 @contextmanager
 def whole_precision(device: torch.device) -> Iterator[None]:
     """In the block everything is computed in fp32: without autocast, and on a GPU without TF32, cuDNN's own default."""
-    convolutions = torch.backends.cudnn.conv
+    convolutions = torch.backends.cudnn.conv  # type: ignore[attr-defined]  # of a module that torch puts there when run
     before = convolutions.fp32_precision
     convolutions.fp32_precision = "ieee"
     try:
