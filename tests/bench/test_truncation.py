@@ -68,12 +68,17 @@ def test_the_kept_part_computes_bit_for_bit_what_the_whole_network_computes_ther
                 module.running_var.copy_(torch.rand(module.num_features, generator=noise) + 0.5)
                 module.weight.copy_(torch.rand(module.num_features, generator=noise) + 0.5)
     seen = {}
-    for depth, name in enumerate(row.cuts, start=1):
-        at = whole.get_submodule(name)
-        at.register_forward_hook(lambda *call, depth=depth: seen.setdefault(depth, call[2].clone()))
+    hooks = [
+        whole.get_submodule(name).register_forward_hook(
+            lambda *call, depth=depth: seen.update({depth: call[2].clone()})
+        )
+        for depth, name in enumerate(row.cuts, start=1)
+    ]
     images = torch.randn(1, 3, 96, 96, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         whole.eval()(images)
+    for hook in hooks:
+        hook.remove()
     assert sorted(seen) == list(range(1, len(row.cuts) + 1))
     for depth, expected in seen.items():
         cut = truncate(whole, row, depth, outputs=OUTPUTS).eval()
