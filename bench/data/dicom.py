@@ -7,9 +7,11 @@ import numpy as np
 import numpy.typing as npt
 import pydicom
 from pydicom.errors import InvalidDicomError
+from pydicom.pixels import get_decoder
 from pydicom.pixels.processing import apply_modality_lut, apply_voi, apply_windowing
 
 from bench.data.decode import Grey, luma, stretch
+from bench.errors import DataError
 
 Values = npt.NDArray[Any]
 """[height, width], stored or after the modality LUT."""
@@ -32,6 +34,7 @@ def read_grey(content: bytes) -> Grey:
 
     Raises:
         ValueError: the file is no whole picture of one frame.
+        DataError: what decompresses it is not installed; no fault of the file, so it is not left out as a bad image.
     """
     try:
         header = pydicom.dcmread(io.BytesIO(content))
@@ -43,6 +46,9 @@ def read_grey(content: bytes) -> Grey:
 def _shown(header: pydicom.Dataset) -> Grey:
     if int(header.get("NumberOfFrames") or 1) > 1:
         raise ValueError(f"it holds {header.NumberOfFrames} frames, and one is expected")
+    syntax = header.file_meta.TransferSyntaxUID
+    if not get_decoder(syntax).is_available:
+        raise DataError(f"DICOM files in {syntax.name} need packages that are not installed: pip install -e '.[dicom]'")
     stored = header.pixel_array
     if stored.ndim == COLOUR:
         return _eight_bits(luma(stored), np.ones(stored.shape[:2], np.bool_))

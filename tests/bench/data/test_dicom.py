@@ -4,10 +4,35 @@ import numpy as np
 import pydicom
 import pytest
 from pydicom.dataset import Dataset
-from pydicom.uid import JPEG2000Lossless
+from pydicom.encaps import encapsulate
+from pydicom.pixels import get_decoder
+from pydicom.uid import (
+    JPEG2000,
+    MPEG2MPML,
+    HTJ2KLossless,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    RLELossless,
+)
 
 from bench.data.dicom import read_grey
 from bench.data.phantom.files import DICOM_BLACK, DICOM_STEP, PADDING, write_dicom
+from bench.errors import DataError
+
+COMPRESSED = (
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    JPEG2000Lossless,
+    JPEG2000,
+    HTJ2KLossless,
+    RLELossless,
+)
+"""What archives send radiographs in; VinDr-CXR among others is JPEG 2000, and most archives keep JPEG Lossless."""
 
 GREY = np.random.default_rng(0).integers(0, 256, (40, 50)).astype(np.uint8)
 
@@ -141,11 +166,34 @@ def test_colour_becomes_luma(written):
     np.testing.assert_allclose(read_grey(written(colour, window=False)), np.rint(0.299 * GREY), atol=1)
 
 
-def test_compressed_files_are_read(written):
+@pytest.mark.parametrize("syntax", COMPRESSED, ids=lambda syntax: syntax.name)
+def test_the_installed_packages_decompress_every_usual_form(syntax):
+    decoder = get_decoder(syntax)
+    assert decoder.is_available, decoder.missing_dependencies
+
+
+@pytest.mark.parametrize("syntax", [JPEG2000Lossless, RLELossless], ids=lambda syntax: syntax.name)
+def test_compressed_files_are_read(written, syntax):
     def compress(header):
-        header.compress(JPEG2000Lossless)
+        header.compress(syntax)
 
     np.testing.assert_allclose(read_grey(written(compress)).astype(int), GREY, atol=1)
+
+
+def test_a_form_that_nothing_installed_decompresses_is_no_fault_of_the_file(written, monkeypatch):
+    content = written(lambda header: header.compress(JPEG2000Lossless))
+    monkeypatch.setattr(get_decoder(JPEG2000Lossless), "_available", {})  # as where the plugins are not installed
+    with pytest.raises(DataError, match=r"DICOM files in JPEG 2000 .* not installed: pip install -e '.\[dicom\]'"):
+        read_grey(content)
+
+
+def test_a_video_is_refused(written):
+    def film(header):
+        header.file_meta.TransferSyntaxUID, header.PixelData = MPEG2MPML, encapsulate([header.PixelData])
+
+    content = written(film)
+    with pytest.raises(ValueError, match=MPEG2MPML.name):
+        read_grey(content)
 
 
 def test_several_frames_are_refused(written):
