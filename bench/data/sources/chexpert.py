@@ -92,7 +92,7 @@ def read_official(root: Path) -> tuple[pd.DataFrame, Path]:
     """
     csv = _find(root, OFFICIAL)
     table = common.declared(read_table(csv, list(STUDIES), dtype={"Study": "str"}), STUDIES, csv)
-    place = table["Study"].str.extract(STUDY + "$")
+    place = common.parts(table["Study"], STUDY + "$")
     folders = _folders(root, place)
     files = [_views(root / folder) for folder in folders]
     empty = [folder for folder, names in zip(folders, files, strict=True) if not names]
@@ -123,7 +123,7 @@ def _read_rows(root: Path, csv: Path) -> pd.DataFrame:
     """The index of a CSV file with train.csv's columns."""
     text = dict.fromkeys(("Path", "Sex", VIEW, AP_PA), "str")
     table = common.declared(read_table(csv, list(ROWS), dtype=text), ROWS, csv)
-    place = table["Path"].str.extract(IMAGE + "$")
+    place = common.parts(table["Path"], IMAGE + "$")
     frame = pd.DataFrame(
         {
             "path": _folders(root, place) + "/" + place["file"],

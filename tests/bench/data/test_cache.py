@@ -428,36 +428,3 @@ def test_a_copy_in_another_process_carries_no_pixels(root):
     assert len(content) < 5_000
     where = (cache.positions(["1.jpg", "5.jpg"]), np.zeros(2), np.ones(2), 32)
     np.testing.assert_array_equal(pickle.loads(content).crops(*where), cache.crops(*where))
-
-
-@pytest.mark.slow
-def test_a_cache_of_chexperts_size_opens_in_seconds(tmp_path):
-    """223,414 entries, checked against as many files (links to one, so that they are made quickly)."""
-    images, chunk = 223_414, 10_000
-    root = tmp_path / "set"
-    root.mkdir()
-    Image.fromarray(np.arange(64 * 64, dtype=np.uint8).reshape(64, 64)).save(root / "0.png")
-    for number in range(1, images):
-        os.link(root / f"{number - number % 50_000}.png", root / f"{number}.png") if number % 50_000 else shutil.copy2(
-            root / "0.png", root / f"{number}.png"
-        )
-    paths = [f"{number}.png" for number in range(images)]
-    place = cache_folder(root, 1, tmp_path / "cache")
-    place.mkdir(parents=True)
-    held = store.Store(place)
-    size, stamp = building.stat(f"{root}/0.png")
-    for start in range(0, images, chunk):
-        some = tuple(paths[start : start + chunk])
-        rows = np.array([(i, 1, 1, size, stamp, 0) for i in range(len(some))], np.int64)
-        held.append(store.Chunk(some, rows, np.zeros(len(some), np.uint8)))
-    started = time.process_time()
-    cache = open_cache(
-        root,
-        {"train": pd.DataFrame({"path": paths, "row": range(images)})},
-        shorter_side=1,
-        folder=tmp_path / "cache",
-        on_bad="raise",
-    )
-    cache.positions(paths)
-    assert time.process_time() - started < 5
-    assert len(cache) == images

@@ -81,3 +81,12 @@ def test_names_that_only_one_of_two_files_has_are_told_of_either_side():
         DataError, match=r"^x and y do not .*: 1 only in the first \(a\); 2 only in the second \(c, d\)$"
     ):
         common.same_names(pd.Series(["a", "b"]), ["d", "c", "b"], "x and y")
+
+
+def test_parts_of_a_text_are_what_pandas_extracts_row_by_row():
+    texts = pd.Series(
+        ["x/train/p1/a.jpg", "train/p22/b c.png", "nothing", None, "train/p3/train/p4/ü.jpg"], dtype="str"
+    )
+    pattern = r"train/(?P<who>p\d+)/(?P<file>[^/]+)$"
+    mixed = texts.sample(frac=1, random_state=0)
+    pd.testing.assert_frame_equal(common.parts(mixed, pattern), mixed.str.extract(pattern))
