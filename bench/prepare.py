@@ -4,6 +4,7 @@ It reads the same configuration as `bench.run` and leaves below `data.cache` the
 `protocol.image.resize`, and beside them the set's card and its split as files that can be published.
 """
 
+import dataclasses
 import json
 import sys
 from collections.abc import Sequence
@@ -38,7 +39,8 @@ def prepare(settings: Config) -> Path:
     from bench.data.sets import open_dataset
     from bench.data.splits import write_split
 
-    data = open_dataset(settings.data)
+    # An image that is missing is said below, together with those that are there and cannot be used.
+    data = open_dataset(dataclasses.replace(settings.data, on_bad_image="skip"))
     splits = {"train": data.train, "valid": data.valid, "test": data.test, **data.external}
     caches = open_caches(splits, settings.data, shorter_side=settings.protocol.image.resize, announce=_say)
     for place, cache in {cache.folder: cache for cache in caches.values()}.items():

@@ -1,6 +1,7 @@
 """A data set's content as 16 hex digits."""
 
 import hashlib
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from bench.data.index import SHOWN
 from bench.errors import DataError
 
 IMAGES = 32
@@ -33,9 +35,9 @@ def fingerprint(splits: Mapping[str, tuple[Path, pd.DataFrame]], observations: S
         strict: whether a sampled image must be there; else its absence is part of the fingerprint.
 
     Raises:
-        DataError: a sampled image cannot be read, and `strict`.
+        DataError: a sampled image cannot be read, and `strict`; all images that are missing are counted then.
     """
-    digest, sample = hashlib.sha256(), {}
+    digest, sample = hashlib.sha256(), dict[tuple[int, str], Path]()
     for name, (root, frame) in splits.items():
         images = image_names(frame)
         hashes = _row_hashes(images, frame, observations)
@@ -43,9 +45,14 @@ def fingerprint(splits: Mapping[str, tuple[Path, pd.DataFrame]], observations: S
         digest.update(np.sort(hashes).tobytes())
         order = pd.util.hash_array(images.to_numpy(dtype=object), categorize=False)
         for row in np.argsort(order, kind="stable")[:IMAGES]:
-            sample[int(order[row]), images.iloc[row]] = (root / frame["path"].iloc[row], int(frame["row"].iloc[row]))
+            sample[int(order[row]), images.iloc[row]] = root / frame["path"].iloc[row]
     for key in sorted(sample)[:IMAGES]:
-        digest.update(_image_digest(*sample[key], strict=strict))
+        try:
+            digest.update(hashlib.sha256(sample[key].read_bytes()).digest())
+        except OSError as error:
+            if strict:
+                raise DataError(_unread(splits, error)) from None
+            digest.update(b"missing")
     return digest.hexdigest()[:16]
 
 
@@ -56,10 +63,18 @@ def _row_hashes(images: "pd.Series[str]", frame: pd.DataFrame, observations: Seq
     return np.asarray(pd.util.hash_pandas_object(columns, index=False, categorize=False), dtype=np.uint64)
 
 
-def _image_digest(path: Path, row: int, *, strict: bool) -> bytes:
-    try:
-        return hashlib.sha256(path.read_bytes()).digest()
-    except OSError as error:
-        if strict:
-            raise DataError(f"{path}: {error.strerror}; it is row {row} of the CSV file") from None
-        return b"missing"
+def _unread(splits: Mapping[str, tuple[Path, pd.DataFrame]], error: OSError) -> str:
+    """Every image that is missing, in a sentence; or what the system says of the one that is there and not read."""
+    rows = [
+        (f"{root}/{path}", row, name)
+        for name, (root, frame) in splits.items()
+        for path, row in zip(frame["path"], frame["row"], strict=True)
+    ]
+    gone = [f"{path} (CSV row {row}, {name})" for path, row, name in rows if not os.path.exists(path)]
+    if not gone:
+        return f"{error.filename}: {error.strerror}"
+    more = f" and {len(gone) - SHOWN} more" if len(gone) > SHOWN else ""
+    return (
+        f"{len(gone)} of {len(rows)} images are not there: {', '.join(gone[:SHOWN])}{more}. Mend them, or leave them "
+        "out with data.on_bad_image=skip; python -m bench.prepare lists every image that cannot be used, and why"
+    )

@@ -55,14 +55,25 @@ def test_other_forms_of_a_set_are_prepared(words, form):
     assert main(words) == 0
 
 
-def test_all_bad_images_are_said_on_standard_error(words, capsys):
-    for path in sorted(root_of(words).rglob("*.jpg"))[:2]:
-        path.write_bytes(b"")
+def test_all_bad_images_missing_ones_too_are_said_together_on_standard_error(words, capsys):
+    images = sorted(root_of(words).rglob("*.jpg"))
+    for path in images[2:]:
+        path.unlink()
+    images[0].write_bytes(b"")
+    images[1].write_bytes(images[1].read_bytes()[:-500])
     assert main(words) == 1
     said = capsys.readouterr().err
-    assert said.startswith("bench.prepare: 2 of ")
-    assert said.count("is empty (0 bytes)") == 2
+    assert said.startswith(f"bench.prepare: {len(images)} of {len(images)} images of {root_of(words)} cannot be used: ")
     assert said.count("\n") == 1
+    (listed,) = root_of(words).parent.glob("cache/*/bad_images.csv")
+    reasons = pd.read_csv(listed).set_index("path")["reason"].to_dict()
+    short = {path.relative_to(root_of(words)).as_posix() for path in images}
+    assert set(reasons) == short
+    assert sorted(set(reasons.values())) == [
+        "cannot be decoded: Premature end of JPEG file",
+        "is empty (0 bytes)",
+        "no such image",
+    ]
 
 
 def test_bad_images_that_are_skipped_are_counted(words, capsys):

@@ -80,14 +80,25 @@ def test_the_bytes_of_images_are_content(root, frame):
     assert digits(root, frame) != PINNED
 
 
-def test_a_missing_image_is_named_with_its_row_or_is_content(root, frame):
+def test_missing_images_are_named_together_with_their_rows_or_are_content(root, frame):
     present = digits(root, frame, strict=False)
     assert present == PINNED
+    for image in sorted(root.rglob("*.jpg"))[3:]:
+        image.unlink()
+    with pytest.raises(DataError) as caught:
+        digits(root, frame)
+    gone = frame[3:]
+    first = ", ".join(f"{root}/{path} (CSV row {row}, train)" for path, row in gone[["path", "row"]].to_numpy()[:5])
+    assert str(caught.value).startswith(f"37 of 40 images are not there: {first} and 32 more. ")
+    assert digits(root, frame, strict=False) != PINNED
+
+
+def test_an_image_that_is_there_and_cannot_be_read_is_named(root, frame):
     for image in root.rglob("*.jpg"):
         image.unlink()
-    with pytest.raises(DataError, match=rf"{root}/a/p\d\d/1.jpg: No such file or directory; it is row \d+ of the CSV"):
+        image.mkdir()
+    with pytest.raises(DataError, match=rf"^{root}/a/p\d\d/1.jpg: Is a directory$"):
         digits(root, frame)
-    assert digits(root, frame, strict=False) != PINNED
 
 
 def test_a_set_that_lacks_a_label_column_is_blank_there(root, frame):
