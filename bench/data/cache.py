@@ -37,10 +37,11 @@ Shares = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Bad:
-    """An image that cannot be used: of which split, which row of its CSV file, and why."""
+    """An image that cannot be used: of which split, which row of which CSV file, and why."""
 
     split: str
     path: str
+    csv: str
     row: int
     reason: str
 
@@ -179,7 +180,7 @@ def open_cache(
 
     Args:
         root: of the set.
-        frames: by the split's name: `path` and `row` of every image that is needed.
+        frames: by the split's name: `path`, `csv` and `row` of every image that is needed.
         shorter_side: px, of the decoded images.
         folder: `data.cache`.
         on_bad: `raise`, or `skip` to return what cannot be used as `Cache.bad`.
@@ -192,7 +193,7 @@ def open_cache(
         StorageError: the cache cannot be written.
     """
     place = _made(cache_folder(root, shorter_side, folder))
-    wanted = pd.concat([frame[["path", "row"]].assign(split=name) for name, frame in frames.items()])
+    wanted = pd.concat([frame[["path", "csv", "row"]].assign(split=name) for name, frame in frames.items()])
     paths, faults = wanted["path"].drop_duplicates().tolist(), dict[str, str]()
     store = Store(place)
     if stale(store, root, paths)[0]:
@@ -202,7 +203,7 @@ def open_cache(
             work = {"shorter_side": shorter_side, "size": size, "processes": processes or os.cpu_count() or 1}
             faults = build(store, root, names, title=f"decoding {root.name}", progress=progress, **work)
     rows = wanted[wanted["path"].isin(faults)]
-    bad = [Bad(split, path, int(row), faults[path]) for path, row, split in rows.itertuples(index=False)]
+    bad = [Bad(split, path, csv, int(row), faults[path]) for path, csv, row, split in rows.itertuples(index=False)]
     if bad:
         announce(_report(bad, root, place, len(wanted), on_bad))
     return Cache(store, paths, bad)
@@ -243,7 +244,7 @@ def _report(bad: Sequence[Bad], root: Path, place: Path, images: int, on_bad: st
     pd.DataFrame([asdict(item) for item in bad]).to_csv(listed, index=False)
     if on_bad == "skip":
         return f"{len(bad)} of {images} images of {root} cannot be used and are left out; all of them: {listed}"
-    first = "; ".join(f"{item.path} (CSV row {item.row}, {item.split}) {item.reason}" for item in bad[:SHOWN])
+    first = "; ".join(f"{item.path} (row {item.row} of {item.csv}) {item.reason}" for item in bad[:SHOWN])
     more = f"; and {len(bad) - SHOWN} more" if len(bad) > SHOWN else ""
     raise DataError(
         f"{len(bad)} of {images} images of {root} cannot be used: {first}{more}. All of them: {listed}. Mend them, or "

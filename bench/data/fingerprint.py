@@ -66,11 +66,11 @@ def _row_hashes(images: "pd.Series[str]", frame: pd.DataFrame, observations: Seq
 def _unread(splits: Mapping[str, tuple[Path, pd.DataFrame]], error: OSError) -> str:
     """Every image that is missing, in a sentence; or what the system says of the one that is there and not read."""
     rows = [
-        (f"{root}/{path}", row, name)
-        for name, (root, frame) in splits.items()
-        for path, row in zip(frame["path"], frame["row"], strict=True)
+        (f"{root}/{path}", csv, row)
+        for root, frame in splits.values()
+        for path, csv, row in frame[["path", "csv", "row"]].itertuples(index=False)
     ]
-    gone = [f"{path} (CSV row {row}, {name})" for path, row, name in rows if not os.path.exists(path)]
+    gone = [f"{path} (row {row} of {csv})" for path, csv, row in rows if not os.path.exists(path)]
     if not gone:
         return f"{error.filename}: {error.strerror}"
     more = f" and {len(gone) - SHOWN} more" if len(gone) > SHOWN else ""

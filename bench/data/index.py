@@ -12,7 +12,7 @@ import pandera.pandas as pa
 from bench.data.tasks import near
 from bench.errors import DataError
 
-INDEX = ("path", "patient", "study", "view", "sex", "age", "ap_pa", "row")
+INDEX = ("path", "patient", "study", "view", "sex", "age", "ap_pa", "csv", "row")
 """Columns of an index, before one float64 column per observation: 1 positive, 0 negative, -1 uncertain, NaN blank."""
 
 SHOWN = 5
@@ -72,9 +72,10 @@ def check_index(frame: pd.DataFrame, *, observations: Sequence[str], csv: Path) 
     Args:
         frame: one row per image. `path` (str): POSIX, relative to the set's root. `patient`, `study` (str): a study
             belongs to one patient. `view`: frontal or lateral. `sex`: Female, Male or Unknown. `age`: years, NaN
-            unknown. `ap_pa`: AP, PA or NaN. `row`: in the CSV file, as a spreadsheet numbers it.
+            unknown. `ap_pa`: AP, PA or NaN. `row`: in the CSV file, as a spreadsheet numbers it. Its file's name
+            comes out as `csv` beside it: a file may have rows of several splits.
         observations: names of the label columns: 1, 0, -1 or NaN.
-        csv: the file that the rows came from, for the message.
+        csv: the file that the rows came from.
 
     Raises:
         DataError: naming every problem of the file with its first rows.
@@ -84,7 +85,7 @@ def check_index(frame: pd.DataFrame, *, observations: Sequence[str], csv: Path) 
     except pa.errors.SchemaErrors as error:
         raise DataError(f"{csv}: {'; '.join(_problems(error.failure_cases))}") from None
     types = dict.fromkeys(INDEX, "str") | {"age": "float64", "row": "int64"} | dict.fromkeys(observations, "float64")
-    return frame[list(types)].astype(types).reset_index(drop=True)
+    return frame.assign(csv=csv.name)[list(types)].astype(types).reset_index(drop=True)
 
 
 def schema(observations: Sequence[str]) -> pa.DataFrameSchema:

@@ -68,7 +68,8 @@ def test_images_that_cannot_be_used_fail_the_run_with_all_of_them(configure, spo
     config = configure(f"data.root={root}")
     with pytest.raises(DataError, match=r"2 of \d+ images of .* cannot be used") as caught:
         run_cell(config, store_of(config))
-    for said in ("patient00001/study1/view1_frontal.jpg (CSV row ", "is empty (0 bytes)", torn, "Premature end"):
+    first = "patient00001/study1/view1_frontal.jpg (row 2 of train.csv) is empty (0 bytes)"
+    for said in (first, f"{torn} (row 2 of valid.csv) cannot be decoded: Premature end"):
         assert said in str(caught.value)
     state = store_of(config).find(identify(config).cell.hash)
     assert state.status == "FAILED"

@@ -140,7 +140,8 @@ def images_of(cache: Cache, root: Path, paths: list[Path], side: int) -> Images:
 
 def frame_of(root: Path, paths: list[Path]) -> pd.DataFrame:
     """What the cache asks of an index."""
-    return pd.DataFrame({"path": [path.relative_to(root).as_posix() for path in paths], "row": range(len(paths))})
+    names = [path.relative_to(root).as_posix() for path in paths]
+    return pd.DataFrame({"path": names, "csv": "train.csv", "row": range(len(paths))})
 
 
 def built(root: Path, paths: list[Path], side: int, folder: Path) -> Cache:

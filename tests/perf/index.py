@@ -138,7 +138,7 @@ def loop(root: Path) -> Callable[[], object]:
 def cache(root: Path) -> Callable[[], object]:
     """All images of a cache, none of them stale, opened as a training does."""
     paths = [f"{number}.jpg" for number in range(ROWS["train"])]
-    frame = pd.DataFrame({"path": paths, "row": range(len(paths))})
+    frame = pd.DataFrame({"path": paths, "csv": "train.csv", "row": range(len(paths))})
     given = {"shorter_side": SIDE, "folder": root / "cache", "on_bad": "raise"}
     return lambda: open_cache(root, {"train": frame}, **given).positions(paths)
 

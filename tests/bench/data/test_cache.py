@@ -37,7 +37,7 @@ def root(tmp_path):
 
 
 def frame(numbers=range(40)):
-    return pd.DataFrame({"path": [f"{n}.jpg" for n in numbers], "row": [n + 2 for n in numbers]})
+    return pd.DataFrame({"path": [f"{n}.jpg" for n in numbers], "csv": "all.csv", "row": [n + 2 for n in numbers]})
 
 
 def opened(root, numbers=range(40), **options):
@@ -104,7 +104,7 @@ def test_an_image_that_was_replaced_is_decoded_anew(root, monkeypatch):
 def test_an_image_that_vanished_is_missed(root):
     opened(root)
     (root / "7.jpg").unlink()
-    with pytest.raises(DataError, match=r"1 of 40 images .* 7.jpg \(CSV row 9, train\) no such image"):
+    with pytest.raises(DataError, match=r"1 of 40 images .* 7.jpg \(row 9 of all.csv\) no such image"):
         opened(root)
 
 
@@ -130,9 +130,9 @@ def test_all_bad_images_are_reported_together(root):
         open_cache(root, frames, shorter_side=SIDE, folder=root.parent / "cache", on_bad="raise", progress=False)
     message = str(caught.value)
     assert message.startswith(
-        f"{len(FAULTS)} of 40 images of {root} cannot be used: 0.jpg (CSV row 2, train) no such image;"
+        f"{len(FAULTS)} of 40 images of {root} cannot be used: 0.jpg (row 2 of all.csv) no such image;"
     )
-    assert message.count("CSV row") == 5
+    assert message.count(" of all.csv)") == 5
     assert f"and {len(FAULTS) - 5} more" in message
     assert "data.on_bad_image=skip" in message
     listed = pd.read_csv(cache_folder(root, SIDE, root.parent / "cache") / "bad_images.csv")
@@ -146,8 +146,8 @@ def test_skipped_images_are_returned_announced_and_the_rest_served(root):
     (root / "2.jpg").write_bytes(b"")
     said = []
     cache = opened(root, on_bad="skip", announce=said.append)
-    assert [(bad.split, bad.path, bad.row, bad.reason) for bad in cache.bad] == [
-        ("train", "2.jpg", 4, "is empty (0 bytes)")
+    assert [(bad.split, bad.path, bad.csv, bad.row, bad.reason) for bad in cache.bad] == [
+        ("train", "2.jpg", "all.csv", 4, "is empty (0 bytes)")
     ]
     assert len(said) == 1
     assert "1 of 40 images" in said[0]

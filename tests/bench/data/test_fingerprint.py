@@ -25,6 +25,7 @@ def frame():
             "patient": patients,
             "study": [f"{patient}/s" for patient in patients],
             "view": ["frontal", "lateral"] * 20,
+            "csv": "train.csv",
             "row": range(2, 42),
             "edema": np.resize([1.0, 0.0, -1.0, np.nan], 40),
         }
@@ -88,7 +89,7 @@ def test_missing_images_are_named_together_with_their_rows_or_are_content(root, 
     with pytest.raises(DataError) as caught:
         digits(root, frame)
     gone = frame[3:]
-    first = ", ".join(f"{root}/{path} (CSV row {row}, train)" for path, row in gone[["path", "row"]].to_numpy()[:5])
+    first = ", ".join(f"{root}/{path} (row {row} of train.csv)" for path, row in gone[["path", "row"]].to_numpy()[:5])
     assert str(caught.value).startswith(f"37 of 40 images are not there: {first} and 32 more. ")
     assert digits(root, frame, strict=False) != PINNED
 

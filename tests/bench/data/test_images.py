@@ -28,7 +28,7 @@ def split(tmp_path):
     for number in range(10):
         shape = (64, 78) if number % 2 else (80, 64)
         Image.fromarray(rng.integers(0, 256, shape, np.uint8)).save(folder / f"{number}.png")
-    frame = pd.DataFrame({"path": [f"{n}.png" for n in range(10)], "row": range(2, 12)})
+    frame = pd.DataFrame({"path": [f"{n}.png" for n in range(10)], "csv": "all.csv", "row": range(2, 12)})
     labels = np.stack([np.arange(10.0) % 2, np.full(10, np.nan)], 1)
     return Split(root=folder, frame=frame, labels=labels)
 
@@ -198,7 +198,7 @@ def test_memory_stays_flat_over_epochs(tmp_path):
     Image.fromarray(pixels).save(folder / "0.png")
     for number in range(1, 600):  # 39 MB decoded
         (folder / f"{number}.png").symlink_to(folder / "0.png")
-    frame = pd.DataFrame({"path": [f"{n}.png" for n in range(600)], "row": range(600)})
+    frame = pd.DataFrame({"path": [f"{n}.png" for n in range(600)], "csv": "all.csv", "row": range(600)})
     one = Split(root=folder, frame=frame, labels=np.zeros((600, 5)))
     cache = open_cache(
         folder, {"train": frame}, shorter_side=256, folder=tmp_path / "cache", on_bad="raise", progress=False

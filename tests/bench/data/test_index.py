@@ -1,4 +1,5 @@
 import gzip
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -7,7 +8,7 @@ import pytest
 from bench.data.index import INDEX, check_index, read_table
 from bench.errors import DataError
 
-CSV = "set.csv"
+CSV = Path("set.csv")
 
 
 def frame(**changes):
@@ -43,6 +44,7 @@ def test_what_holds_comes_out_typed_and_in_order():
     }
     np.testing.assert_array_equal(index["edema"], [1, -1, np.nan])
     assert list(index["ap_pa"].isna()) == [False, True, False]
+    assert list(index["csv"]) == ["set.csv"] * 3
 
 
 def test_labels_may_be_written_as_text():

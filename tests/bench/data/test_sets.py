@@ -218,7 +218,7 @@ def test_a_root_that_is_none_is_refused(root, message):
 def test_missing_images_are_named_or_left_to_those_who_read_them(copy):
     for image in copy.rglob("*.jpg"):
         image.unlink()
-    with pytest.raises(DataError, match=r"images are not there: .*view1_\w+.jpg \(CSV row 2, train\), "):
+    with pytest.raises(DataError, match=r"images are not there: .*view1_\w+.jpg \(row 2 of train.csv\), "):
         opened(copy)
     assert len(opened(copy, "data.on_bad_image=skip").train.frame) > 0
 
