@@ -13,21 +13,25 @@ class Schedule:
         batch_size: images per step.
         batches: steps per epoch; the incomplete last batch of an epoch is dropped.
         steps: of the whole training.
-        interval: steps between two evaluations; one more takes place after the last step.
+        every: images between two evaluations, at least a batch; one more evaluation takes place after the last step.
     """
 
     batch_size: int
     batches: int
     steps: int
-    interval: int
+    every: int
 
     def next_evaluation(self, step: int) -> int:
         """The step after which the evaluation follows that comes first once `step` steps are done."""
-        return min((step // self.interval + 1) * self.interval, self.steps)
+        images = (step * self.batch_size // self.every + 1) * self.every
+        return min(-(-images // self.batch_size), self.steps)
 
     def evaluations_left(self, step: int) -> int:
         """Evaluations still to come once `step` steps, and the evaluation that was due after them, are done."""
-        return -(-self.steps // self.interval) - step // self.interval if step < self.steps else 0
+        if step == self.steps:
+            return 0
+        due = [number * self.batch_size // self.every for number in (step, self.steps - 1, self.steps)]
+        return due[2] - due[0] + (due[1] == due[2])
 
     def position(self, step: int) -> tuple[int, int]:
         """(epoch, batch in it), both from 0, of the step that comes after `step` steps."""
@@ -44,6 +48,6 @@ def make_schedule(protocol: ProtocolConfig, images: int, *, probe: bool) -> Sche
     """
     batches = images // protocol.batch_size
     every = protocol.checkpoints.every_examples
-    interval = batches if every is None else max(every // protocol.batch_size, 1)
+    images_between = batches * protocol.batch_size if every is None else max(every, protocol.batch_size)
     epochs = protocol.epochs + probe * protocol.probe_epochs
-    return Schedule(protocol.batch_size, batches, batches * epochs, interval)
+    return Schedule(protocol.batch_size, batches, batches * epochs, images_between)

@@ -1,3 +1,4 @@
+import dataclasses
 import re
 import subprocess
 import sys
@@ -48,10 +49,28 @@ def test_values_arrive_with_their_types():
 
 
 def test_the_paper_protocol_is_the_table_of_defaults():
-    protocol = compose_config(["protocol=paper"]).protocol
-    assert (protocol.epochs, protocol.batch_size, protocol.weight_decay) == (3, 16, 0)
-    assert (protocol.image.resize, protocol.image.crop) == (320, 320)
-    assert (protocol.checkpoints.every_examples, protocol.checkpoints.keep) == (8192, 10)
+    """PROTOCOL.md, "Defaults where the paper is silent", line by line; split and bootstrap are tested elsewhere."""
+    config = compose_config(["protocol=paper", "data=chexpert", "data.root=x"])
+    assert (config.data.tasks, dict(config.data.uncertain), config.data.views) == (
+        "all",
+        {"default": "u-ignore"},
+        "all",
+    )
+    assert dataclasses.asdict(config.evaluation) == {"tasks": "competition", "level": "study", "views": "max"}
+    table = {
+        "epochs": 3, "batch_size": 16, "micro_batch": None, "lr": 1e-4, "lr_decay": 1.0, "betas": [0.9, 0.999],
+        "weight_decay": 0.0, "image": {"resize": 320, "crop": 320, "flip": False},
+        "checkpoints": {"every_examples": 8192, "keep": 10, "average": "probability"},
+    }  # fmt: skip
+    ours = {"name": "paper", "probe_epochs": 1, "lr_grid": [3e-5, 1e-4, 3e-4, 1e-3]}
+    assert dataclasses.asdict(config.protocol) == table | ours
+
+
+def test_every_value_of_the_paper_protocol_says_whose_it_is():
+    lines = (CONF / "protocol" / "paper.yaml").read_text(encoding="utf-8").splitlines()
+    values = [line for line in lines if re.match(r" *\w+: *[^ #]", line) and not line.startswith("name:")]
+    assert len(values) == 15
+    assert [line for line in values if not re.search(r" # (recipe|ours)\b", line)] == []
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["arch=densenet12"], ["-m", "pretrained=true,maybe"]])
