@@ -9,6 +9,7 @@ from torch import nn
 
 from bench import heads
 from bench.adaptation import Adaptation, parameter_groups
+from bench.bookkeeping import Training
 from bench.checkpoints import make_best
 from bench.counters import PeakMemory, energy_counter
 from bench.data.images import Images, Loader, drop_bad, evaluation_loader, open_caches, training_loader
@@ -27,7 +28,6 @@ from bench.schedule import make_schedule
 from bench.schema import Config
 from bench.scores import prediction_frame, score_metrics
 from bench.tracking import Record
-from bench.training import Training
 from bench.weights import body_header
 
 EVALUATION_BATCH = 64
@@ -110,6 +110,8 @@ def _training(found: Found, folder: Path, record: Record | None, *, images: int,
         )
     inputs = normalisation(found.cell.row, found.weights, in_chans=config.arch.in_chans)
     return Training(
+        cell=found.cell.name,
+        seed=config.seed,
         schedule=make_schedule(protocol, images, probe=config.adapt == "lpft"),
         best=make_best(protocol.checkpoints, choose("evaluation.tasks", config.evaluation.tasks, data.tasks)),
         folder=folder,

@@ -57,6 +57,11 @@ class Best:
         self.seen = [(number, values) for number, values in self.seen if number in kept]
         return dropped
 
+    @property
+    def counting(self) -> set[int]:
+        """The steps whose states count, for any criterion."""
+        return {number for number, _ in self.seen}
+
     def steps(self, criterion: str) -> tuple[int, ...]:
         """The steps that count for a criterion, best first; of equals the earlier. An undefined value never counts."""
         defined = [(number, values[criterion]) for number, values in self.seen if not math.isnan(values[criterion])]

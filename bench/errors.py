@@ -26,7 +26,19 @@ class StorageError(BenchError):
 
 
 class TrainingError(BenchError):
-    """A training that cannot go on: its loss is no number any more."""
+    """A training that cannot go on."""
+
+
+class BrokenLossError(TrainingError):
+    """The loss of a training step, counted from 1, is NaN or infinite."""
+
+    def __init__(self, message: str, step: int) -> None:
+        super().__init__(message)
+        self.step = step
+
+
+class ReaderDiedError(BenchError):
+    """A process that reads images beside the one that trains was killed."""
 
 
 class BatchTooLargeError(BenchError):

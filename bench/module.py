@@ -15,7 +15,7 @@ from torchmetrics.classification import MultilabelAUROC
 from bench import heads
 from bench.data.images import flip
 from bench.data.resident import ResidentImages
-from bench.errors import TrainingError
+from bench.errors import BrokenLossError
 from bench.models import Normalisation
 
 Predictions = tuple[Tensor, Tensor]
@@ -95,12 +95,11 @@ class Classifier(pl.LightningModule):
     def training_step(self, batch: Mapping[str, Tensor], _: int) -> Tensor:
         """The loss of one batch: the mean over all known labels of it, on however many devices they lie."""
         total, known = heads.sums(self(self.image(batch)), batch["label"], self._widths)
-        world = self.trainer.world_size
+        whole, world = torch.stack([total.detach(), known.to(total.dtype)]), self.trainer.world_size
         if world > 1:
-            known = known.detach().clone()
-            dist.all_reduce(known)
-        loss: Tensor = total / (known / world).clamp(min=1 / world)
-        self._unseen.append(loss.detach())
+            dist.all_reduce(whole)  # so that every device learns of a loss that is no number
+        loss: Tensor = total / (whole[1] / world).clamp(min=1 / world)
+        self._unseen.append(whole[0] / whole[1].clamp(min=1))
         if loss.device.type == "cpu" or len(self._unseen) == LOSSES_AT_ONCE:
             self.look_at_losses()
         return loss
@@ -109,7 +108,7 @@ class Classifier(pl.LightningModule):
         """Adds the losses since the last look to the mean.
 
         Raises:
-            TrainingError: one of them is NaN or infinite; `step` is then its number.
+            BrokenLossError: one of them is NaN or infinite.
         """
         if not self._unseen:
             return
@@ -118,10 +117,7 @@ class Classifier(pl.LightningModule):
         broken = torch.nonzero(~torch.isfinite(losses)).flatten().tolist()
         if broken:
             at = self.step + 1 - (len(losses) - broken[0] - 1) // self.trainer.accumulate_grad_batches
-            raise TrainingError(
-                f"the loss of training step {at} is {float(losses[broken[0]])}: the weights are of no use from there "
-                "on; try a lower protocol.lr, or trainer.precision=fp32"
-            )
+            raise BrokenLossError(f"the loss of training step {at} is {float(losses[broken[0]])}", at)
         self._loss_sum += float(losses.sum())
         self._loss_count += len(losses)
 

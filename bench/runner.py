@@ -15,6 +15,7 @@ from omegaconf import OmegaConf
 from analysis.store import mask
 from bench.adaptation import trainable
 from bench.assembly import Assembly, assemble
+from bench.bookkeeping import FloatArray
 from bench.checkpoints import checkpoint_path
 from bench.cost import count_macs, images_per_second, latency_ms, parameter_counts
 from bench.data.card import card, markdown
@@ -30,7 +31,7 @@ from bench.schema import Config
 from bench.scores import prediction_frame, score_metrics
 from bench.search import search
 from bench.tracking import Record, RunState, Store
-from bench.training import FloatArray, fit, predict
+from bench.training import fit, predict
 from bench.truncation import feature_map
 
 logger = logging.getLogger(__name__)
@@ -74,8 +75,12 @@ def run_cell(config: Config, store: Store, *, announce: Announce = logger.info) 
             _record_inputs(record, found)
             _train_and_record(record, found, folder)
     except BatchTooLargeError:
-        if config.trainer.on_oom == "raise" or (smaller := _halved(config)) is None:
+        smaller = _halved(config) if config.trainer.on_oom == "accumulate" else None
+        if smaller is None:
             raise
+    else:
+        smaller = None
+    if smaller is not None:  # only here has Python let go of the error, and of the network in its traceback
         announce(f"{cell.name}: out of memory; again with protocol.micro_batch={smaller.protocol.micro_batch}")
         return run_cell(smaller, store, announce=announce)
     shutil.rmtree(folder, ignore_errors=True)

@@ -49,7 +49,9 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 def save_state(folder: Path, step: int, state: dict[str, Any]) -> Path:
-    """Writes the state after `step` steps, and removes all but the newest KEPT.
+    """Writes the state after `step` steps, and removes all but KEPT: this one and the newest of those before it.
+
+    One of a later step, or another of this step, is torn: the training went on from an earlier one.
 
     Args:
         folder: of the cell.
@@ -64,7 +66,8 @@ def save_state(folder: Path, step: int, state: dict[str, Any]) -> Path:
     content = buffer.getvalue()
     path = folder / f"state-{step:09d}-{hashlib.sha256(content).hexdigest()[:DIGITS]}.pt"
     write_whole(path, content)
-    for old in _newest_first(folder)[KEPT:]:
+    earlier = [old for old in _newest_first(folder) if old.name < f"state-{step:09d}"]
+    for old in {*_newest_first(folder)} - {path, *earlier[: KEPT - 1]}:
         old.unlink(missing_ok=True)
     return path
 

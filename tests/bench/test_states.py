@@ -18,7 +18,7 @@ def state(step):
 
 
 def test_the_newest_state_is_loaded(tmp_path):
-    for step in (5, 100, 20):
+    for step in (5, 20, 100):
         save_state(tmp_path, step, state(step))
     loaded = load_state(tmp_path)
     assert loaded["step"] == 100
@@ -45,6 +45,19 @@ def test_a_torn_state_is_passed_over_for_the_one_before_with_a_warning(tmp_path,
     newest.write_bytes({"cut": content[:-100], "bit": content, "empty": b""}[harm])
     assert load_state(tmp_path)["step"] == 1
     assert f"{newest} is torn" in caplog.text
+
+
+def test_a_torn_state_does_not_count_among_those_that_stay(tmp_path):
+    """Training went on from the one before it: what is torn goes, and two whole ones are there again."""
+    for step in (1, 2, 5):
+        torn = save_state(tmp_path, step, state(step))
+    torn.write_bytes(b"torn")
+    assert load_state(tmp_path)["step"] == 2
+    kept = {save_state(tmp_path, step, state(step)) for step in (3, 4)}
+    assert set(tmp_path.iterdir()) == kept
+    again = save_state(tmp_path, 5, state(5) | {"values": ["other seconds"]})
+    assert again.name != torn.name
+    assert set(tmp_path.iterdir()) == {again, max(kept)}
 
 
 def test_a_state_with_code_in_it_is_not_loaded(tmp_path):

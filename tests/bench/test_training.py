@@ -1,6 +1,9 @@
 """Training to the end, resumed, stopped and broken: with a small network on the phantom."""
 
+import errno
+import multiprocessing
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -12,16 +15,20 @@ import pandas as pd
 import pytest
 import torch
 
-from bench import stores, training
-from bench.errors import BatchTooLargeError, StorageError, TrainingError
+from bench import assembly, heads, runner, states, stores, training
+from bench.bookkeeping import Bookkeeper
+from bench.errors import BatchTooLargeError, ReaderDiedError, StorageError, TrainingError
 from bench.identify import identify
 from bench.interrupts import Interrupted
+from bench.models import build_model
 from bench.runner import run_cell
 from bench.stores import store_of
-from bench.training import Bookkeeper
 
-STEPPED = ("protocol.epochs=2", "protocol.checkpoints.every_examples=48", "protocol.checkpoints.keep=2")
-"""8 or so steps an epoch, an evaluation every 3 steps: neither falls on the other."""
+STEPPED = ("protocol.epochs=2", "protocol.checkpoints.every_examples=48", "protocol.checkpoints.keep=2", "truncate=2")
+"""6 steps an epoch, 12 in all, an evaluation every 3 steps; of a network whose states are 8 MB and not 134."""
+
+LONGER = (*STEPPED, "protocol.epochs=8")
+"""Time to be killed in: 48 steps."""
 
 
 @pytest.fixture(autouse=True)
@@ -70,10 +77,14 @@ def undisturbed():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("arch", ["resnet18", "efficientnet_b0"])
 @pytest.mark.parametrize(
-    ("step", "after_saving"),
-    [(2, True), (3, True), (4, True), (8, True), (2, False), (3, False), (7, False), (8, False)],
+    ("arch", "step", "after_saving"),
+    [
+        *[("resnet18", step, True) for step in (2, 3, 4, 12)],
+        *[("resnet18", step, False) for step in (2, 3, 7)],
+        ("efficientnet_b0", 4, True),
+        ("efficientnet_b0", 7, False),
+    ],
 )
 def test_a_training_that_was_stopped_ends_with_the_same_bits(
     configure, stop_at, monkeypatch, undisturbed, tmp_path, arch, step, after_saving
@@ -101,29 +112,29 @@ def test_a_training_that_was_stopped_ends_with_the_same_bits(
 
 @pytest.mark.slow
 def test_killed_for_real_it_goes_on(configure, tmp_path, phantom_root):
-    """SIGKILL at two moments of a process of its own; the last attempt ends with the bits of an undisturbed one."""
+    """SIGTERM, then SIGKILL at a moment that is left to chance; the last attempt has the bits of an undisturbed one."""
     own = (
         "arch=resnet18", "pretrained=false", "data=chexpert", f"data.root={phantom_root}", "data.valid_fraction=0.3",
         f"data.cache={phantom_root.parent}/cache", "protocol.image.resize=32", "protocol.image.crop=32",
-        "trainer.workers=0", "protocol.epochs=6", "protocol.checkpoints.every_examples=48",
+        "trainer.workers=0", *LONGER,
         f"tracking.uri=sqlite:///{tmp_path}/mlflow.db", f"outputs={tmp_path}/outputs",
     )  # fmt: skip
     command = [sys.executable, "-m", "bench.run", *own]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     states = tmp_path / "outputs"
-    for wanted in (6, 15):
+    for number, wanted in ((signal.SIGTERM, 3), (signal.SIGKILL, random.randint(9, 30))):
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment)
         while process.poll() is None and _step(states) < wanted:
             pass
         assert process.poll() is None, "ended before it could be killed"
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        process.send_signal(number)
+        assert process.wait() == {signal.SIGTERM: 143, signal.SIGKILL: -9}[number]
         assert _step(states) >= wanted
     assert subprocess.run(command, stdout=subprocess.DEVNULL, env=environment, check=False).returncode == 0
-    config = configure("protocol.epochs=6", "protocol.checkpoints.every_examples=48")
+    config = configure(*LONGER)
     interrupted = frame(config)
     torch.set_num_threads(1)
-    elsewhere = configure("protocol.epochs=6", "protocol.checkpoints.every_examples=48", "tracking.experiment=whole")
+    elsewhere = configure(*LONGER, "tracking.experiment=whole")
     run_cell(elsewhere, store_of(elsewhere))
     pd.testing.assert_frame_equal(interrupted, frame(elsewhere), check_exact=True)
     assert not list(states.glob("*/fit-*/state-*"))
@@ -134,6 +145,33 @@ def _step(outputs: Path) -> int:
     return max((int(name.split("-")[1]) for name in names), default=0)
 
 
+def test_what_a_network_draws_follows_from_the_seed_and_the_step(configure, stop_at, monkeypatch):
+    """Dropout, with other generators around it, other readers and a stop in between: the same bits."""
+
+    def dropping(*arguments, **named):
+        network = build_model(*arguments, **named)
+        network.drop_rate = 0.5  # of timm's head
+        return network
+
+    monkeypatch.setattr(assembly, "build_model", dropping)
+    torch.manual_seed(1)
+    whole = configure(*STEPPED, "tracking.experiment=whole")
+    around = torch.get_rng_state()
+    run_cell(whole, store_of(whole))
+    assert torch.equal(torch.get_rng_state(), around)
+    torch.manual_seed(2)
+    config = configure(*STEPPED, "trainer.workers=1")
+    with monkeypatch.context() as patch:
+        stop_at(4, after_saving=True)
+        with pytest.raises(Interrupted):
+            run_cell(config, store_of(config))
+        patch.undo()
+    monkeypatch.undo()
+    monkeypatch.setattr(assembly, "build_model", dropping)
+    run_cell(config, store_of(config))
+    pd.testing.assert_frame_equal(frame(config), frame(whole), check_exact=True)
+
+
 def test_ctrl_c_saves_first_and_says_so(configure, stop_at, monkeypatch):
     config = configure(*STEPPED)
     stop_at(2, after_saving=True)
@@ -142,26 +180,27 @@ def test_ctrl_c_saves_first_and_says_so(configure, stop_at, monkeypatch):
     assert _step(Path(config.outputs)) == 2
 
 
-def test_a_loss_that_is_no_number_stops_with_its_step_and_keeps_the_state(configure, monkeypatch):
+@pytest.mark.parametrize("value", ["nan", "inf"])
+def test_a_loss_that_is_no_number_stops_with_cell_and_batch_and_keeps_the_state(configure, monkeypatch, value):
     config = configure(*STEPPED)
-    original = training.Classifier.training_step
-    seen = []
+    original, calls = heads.sums, []
 
-    def poisoned(self, batch, index):
-        seen.append(index)
-        loss = original(self, batch, index)
-        if len(seen) == 5:
-            self._unseen.append(torch.tensor(float("nan")))
-            self.look_at_losses()
-        return loss
+    def poisoned(*arguments):
+        total, known = original(*arguments)
+        calls.append(total)
+        return total * (float(value) if len(calls) == 8 else 1.0), known
 
-    monkeypatch.setattr(training.Classifier, "training_step", poisoned)
-    with pytest.raises(TrainingError, match=r"training step 5 is nan.*protocol.lr.*weights at that moment are in"):
+    monkeypatch.setattr(heads, "sums", poisoned)
+    said = rf"resnet18-scratch-t2-s0: the loss of training step 8 is {value} \(epoch 2, batch 2\).*protocol.lr"
+    with pytest.raises(TrainingError, match=said):
         run_cell(config, store_of(config))
-    state = store_of(config).find(identify(config).cell.hash)
-    assert state.status == "FAILED"
-    assert "training step 5" in state.failure
-    assert len(list(Path(config.outputs).glob("*/fit-*/broken-*.pt"))) == 1
+    left = store_of(config).find(identify(config).cell.hash)
+    assert left.status == "FAILED"
+    assert "training step 8" in left.failure
+    (path,) = Path(config.outputs).glob("*/fit-*/broken-*.pt")
+    state = torch.load(path, weights_only=True)
+    assert (state["step"], state["optimizer"]["state"][0]["step"]) == (7, 7)
+    assert all(tensor.isfinite().all() for tensor in state["network"].values())
 
 
 def test_a_learning_rate_that_breaks_the_weights_is_found_out(configure):
@@ -170,14 +209,22 @@ def test_a_learning_rate_that_breaks_the_weights_is_found_out(configure):
         run_cell(config, store_of(config))
 
 
-@pytest.fixture
-def little_memory(monkeypatch):
-    """A device on which more than 8 images at once do not fit: torch's own error, raised by us."""
+def of_a_gpu():
+    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")  # torch's own, raised by us
+
+
+def of_this_machine():
+    torch.empty(10**15)
+
+
+@pytest.fixture(params=[of_a_gpu, of_this_machine])
+def little_memory(request, monkeypatch):
+    """A device on which more than 8 images at once do not fit."""
     original = training.Classifier.forward
 
     def forward(self, image):
         if self.training and len(image) > 8:
-            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
+            request.param()
         return original(self, image)
 
     monkeypatch.setattr(training.Classifier, "forward", forward)
@@ -198,21 +245,51 @@ def test_on_request_it_goes_on_with_half_the_images_as_another_cell(configure, l
     assert done.status == "FINISHED"
 
 
-def test_a_full_disk_is_said_and_the_state_before_is_kept(configure, monkeypatch):
-    config = configure(*STEPPED)
-    original, calls = training.save_state, []
+@pytest.mark.parametrize("kind", ["step=", "state-"])
+def test_a_full_disk_is_said_and_the_state_before_is_kept(configure, monkeypatch, kind):
+    """It is full at the second checkpoint, or at the second state; with room again, the cell goes on."""
+    config = configure(*STEPPED, "protocol.checkpoints.keep=9")
+    original, calls = os.fsync, []
 
-    def full(folder, step, state):
-        calls.append(step)
-        if len(calls) == 2:
-            raise StorageError(f"{folder}: cannot be written (No space left on device)")
-        return original(folder, step, state)
+    def full(number):
+        if kind in os.readlink(f"/proc/self/fd/{number}"):
+            calls.append(number)
+            if len(calls) == 2:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        original(number)
 
-    monkeypatch.setattr(training, "save_state", full)
-    with pytest.raises(StorageError, match="No space left"):
-        run_cell(config, store_of(config))
+    with monkeypatch.context() as patch:
+        patch.setattr(states.os, "fsync", full)
+        with pytest.raises(StorageError, match=rf"{kind}.*No space left on device.*outputs=DIR"):
+            run_cell(config, store_of(config))
     assert _step(Path(config.outputs)) == 3
-    assert run_cell(configure(*STEPPED, "retry=failed"), store_of(config)).status == "FINISHED"
+    assert not list(Path(config.outputs).glob(f"*/fit-*/.{kind}*")), "what was half written is gone"
+    again = configure(*STEPPED, "protocol.checkpoints.keep=9", "retry=failed")
+    assert run_cell(again, store_of(config)).status == "FINISHED"
+
+
+@pytest.mark.slow
+def test_a_killed_reader_of_images_is_said_and_the_cell_goes_on(configure, monkeypatch):
+    config = configure(*STEPPED, "trainer.workers=1")
+    original = Bookkeeper.on_train_batch_end
+
+    def kill(self, trainer, module, *rest):
+        original(self, trainer, module, *rest)
+        if module.step == 4:
+            for process in multiprocessing.active_children():
+                process.kill()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Bookkeeper, "on_train_batch_end", kill)
+        with pytest.raises(ReaderDiedError, match=r"DataLoader worker.*retry=failed.*trainer.workers=0"):
+            run_cell(config, store_of(config))
+    assert store_of(config).find(identify(config).cell.hash).status == "FAILED"
+    again, whole = (
+        configure(*STEPPED, "trainer.workers=0", *more) for more in (["retry=failed"], ["tracking.experiment=w"])
+    )
+    for one in (again, whole):
+        run_cell(one, store_of(one))
+    pd.testing.assert_frame_equal(frame(again), frame(whole), check_exact=True)
 
 
 def test_accumulated_steps_are_counted_as_steps(configure):
@@ -225,25 +302,40 @@ def test_accumulated_steps_are_counted_as_steps(configure):
     assert steps == [*range(48, images, 48), images, images]  # the last is the final prediction's
 
 
+UNEVEN = 19
+"""Images at once in an evaluation: of the validation split's 39 two batches on one device, one on the other."""
+
+
+def follow(*arguments):
+    """`runner.follow`, in a process that no patch of a test reaches."""
+    assembly.EVALUATION_BATCH = UNEVEN
+    runner.follow(*arguments)
+
+
 @pytest.mark.slow
-def test_two_devices_predict_what_one_does(configure):
+def test_two_devices_predict_what_one_does(configure, monkeypatch):
     """Two processes on the CPU: the same batches, the same statistics, each study scored once, one run."""
-    one, two = configure(*STEPPED, "trainer.precision=fp32"), configure(
-        *STEPPED, "trainer.precision=fp32", "trainer=ddp", "trainer.accelerator=cpu", "trainer.workers=0",
-        "tracking.experiment=two",
+    own = (*STEPPED, "trainer.precision=fp32")
+    one, two = configure(*own), configure(
+        *own, "trainer=ddp", "trainer.accelerator=cpu", "trainer.workers=0", "tracking.experiment=two",
     )  # fmt: skip
+    monkeypatch.setattr(assembly, "EVALUATION_BATCH", UNEVEN)
     run_cell(one, store_of(one))
+    monkeypatch.setattr(runner, "follow", follow)
     run_cell(two, store_of(two))
-    alone, together = frame(one), frame(two)
-    assert list(alone["path"]) == list(together["path"])
-    scores = [name for name in alone if name.startswith("score/")]
-    np.testing.assert_allclose(together[scores], alone[scores], atol=0.02)
+    for name, images in (("valid", 39), ("test", 84)):
+        alone, together = frame(one, name), frame(two, name)
+        assert len(together) == images
+        assert list(alone["path"]) == list(together["path"])
+        scores = [name for name in alone if name.startswith("score/")]
+        np.testing.assert_allclose(together[scores], alone[scores], atol=0.02)
+    assert metrics(two)["train/loss"] == pytest.approx(metrics(one)["train/loss"], rel=1e-3)
     assert len(mlflow.MlflowClient(store_of(two).server.uri).search_runs([store_of(two).server.experiment_id])) == 1
 
 
 @pytest.mark.parametrize("adapt", ["linear", "last:1", "lpft"])
 def test_adaptation_trains_what_it_says(configure, adapt):
-    config = configure(*STEPPED, f"adapt={adapt}")
+    config = configure(*STEPPED, "truncate=0", f"adapt={adapt}")
     done = run_cell(config, store_of(config))
     trained, everything = done.metrics["parameters_trainable"], done.metrics["parameters"]
     assert {"linear": trained == 14 * 513, "last:1": 14 * 513 < trained < everything, "lpft": trained == everything}[
