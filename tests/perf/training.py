@@ -36,6 +36,7 @@ from bench.stores import store_of
 from bench.training import fit
 
 ARCHITECTURES = ("densenet121", "resnet50", "efficientnet_b0")
+FAMILIES = ("densenet121", "resnet18", "inception_v3", "mnasnet_100", "efficientnet_b0", "mobilenetv3_large_100")
 SIDE, STEPS, WARM, REPEATS = 96, 14, 4, 3
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "nih-chexpert-small"
 
@@ -58,6 +59,19 @@ def table() -> Iterator[str]:
             start = _start(found, Path(tempfile.mkdtemp(dir=folder)))
             yield f"start to first step beyond building {arch}, s, against 1.5 s  {start:.2f}  1.5  {1.5 / start:.1f}"
             yield f"{name}, against fp32 and Pillow, images/s  {ours:.1f}  {first:.1f}  {ours / first:.2f}"
+        yield from _precisions(root, Path(folder))
+
+
+def _precisions(root: Path, folder: Path) -> Iterator[str]:
+    """What `bench.devices` has its table from: bf16 against fp32 of a bare loop, and what the table takes."""
+    for arch in FAMILIES:
+        rates: dict[str, list[float]] = {"bf16": [], "fp32": []}
+        for _ in range(REPEATS):
+            for precision, measured in rates.items():
+                measured.append(_bare(_found(arch, root, folder, f"trainer.precision={precision}"), folder))
+        bf16, fp32 = (statistics.median(measured) for measured in rates.values())
+        taken = _found(arch, root, folder).cell.config.trainer.precision
+        yield f"bf16 against fp32 {arch} (auto takes {taken}), images/s  {bf16:.1f}  {fp32:.1f}  {bf16 / fp32:.2f}"
 
 
 def _phantom(root: Path) -> Path:
@@ -65,13 +79,13 @@ def _phantom(root: Path) -> Path:
     return root
 
 
-def _found(arch: str, root: Path, folder: Path) -> Found:
+def _found(arch: str, root: Path, folder: Path, *overrides: str) -> Found:
     return identify(
         compose_config(
             [
                 f"arch={arch}", "pretrained=false", "data=chexpert", f"data.root={root}", "data.valid_fraction=0.2",
                 f"data.cache={folder}/cache", f"outputs={folder}/outputs", f"protocol.image.resize={SIDE}",
-                f"protocol.image.crop={SIDE}", "protocol.epochs=1", "trainer=cpu",
+                f"protocol.image.crop={SIDE}", "protocol.epochs=1", "trainer=cpu", *overrides,
             ]
         )
     )  # fmt: skip
@@ -123,7 +137,7 @@ def _assembly(found: Found, folder: Path) -> Assembly:
     assembly = assemble(found, folder, None, lr=1e-4)
     schedule = assembly.training.schedule
     object.__setattr__(schedule, "steps", STEPS)  # frozen, and shared with the sampler
-    object.__setattr__(schedule, "interval", STEPS)
+    object.__setattr__(schedule, "every", STEPS * schedule.batch_size)
     return assembly
 
 
