@@ -1,12 +1,22 @@
-"""Sweeps of cells that train in a second, as a user types them; each test in its own folder."""
+"""Commands as a user types them, and what their sweeps left.
 
+They run in processes forked from one that has imported everything: a fresh interpreter spends ten seconds on imports,
+and these tests start dozens. What launchers start themselves are fresh interpreters.
+"""
+
+import contextlib
+import importlib
 import json
+import multiprocessing
 import os
-import subprocess
+import signal
 import sys
+import tempfile
 from collections.abc import Mapping
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pandas as pd
 
@@ -16,50 +26,87 @@ from bench.tracking import Store
 WHOLE = 600.0
 """Seconds that a command may take on a machine that is busy with other work."""
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "COLUMNS": "160"}
+_FORKED = multiprocessing.get_context("forkserver")
+_FORKED.set_forkserver_preload(
+    [
+        "bench.run",
+        "bench.status",
+        "bench.runner",
+        "bench.closing",
+        "bench.sync",
+        "mlflow.store.tracking.sqlalchemy_store",
+    ]
+)
 
 
-def words(folder: Path, *more: str, uri: str | None = None, outputs: str = "outputs") -> list[str]:
-    """Two dozen patients of the phantom at 32 pixels, for one epoch; without weights that are not there."""
-    return [
-        "-m", "arch=resnet18", "pretrained=false", "protocol.epochs=1", "protocol.image.resize=32",
-        "protocol.image.crop=32", "data.phantom.train_patients=24", "data.phantom.test_patients=20",
-        "data.valid_fraction=0.3", f"data.root={folder}/phantom", f"data.cache={folder}/cache", "trainer.workers=0",
-        "trainer.accelerator=cpu", "trainer.precision=fp32", "tracking.checkpoints=none",
-        f"tracking.uri={uri or f'sqlite:///{folder}/mlflow.db'}", f"outputs={folder}/{outputs}", *more,
-    ]  # fmt: skip
+def start(
+    module: str, typed: list[str], log: Path, environment: Mapping[str, str] | None = None, answer: Path | None = None
+) -> ForkServerProcess:
+    """A command in a process group of its own.
+
+    Args:
+        module: `bench.run`, say.
+        typed: behind it.
+        log: gets all that it says, behind what is there.
+        environment: changes to this process's.
+        answer: gets what it says to stdout, apart from the log.
+    """
+    with mock.patch.dict(os.environ, ENVIRONMENT):  # for the server of forks, which the first one starts
+        process = _FORKED.Process(target=_act, args=(module, typed, log, dict(environment or {}), answer))
+        process.start()
+    return process
 
 
-def start(module: str, typed: list[str], log: Path, environment: Mapping[str, str] = os.environ) -> subprocess.Popen:
-    """A command in a process group of its own, whose words go to a file."""
-    with log.open("ab") as out:
-        return subprocess.Popen(
-            [sys.executable, "-m", module, *typed], env={**environment, **ENVIRONMENT}, stdout=out, stderr=out,
-            start_new_session=True,
-        )  # fmt: skip
+def _act(module: str, typed: list[str], log: Path, environment: dict[str, str], answer: Path | None) -> None:
+    os.setsid()
+    for number, path in ((1, answer or log), (2, log)):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)
+    os.environ.update(environment)
+    sys.exit(importlib.import_module(module).main(typed))
 
 
-def run(module: str, typed: list[str], environment: Mapping[str, str] = os.environ) -> tuple[int, str]:
+def end(process: ForkServerProcess) -> int:
+    """The exit status of a command, which this waits for."""
+    process.join(WHOLE)
+    assert process.exitcode is not None, f"still running after {WHOLE} s"
+    return process.exitcode
+
+
+def kill(process: ForkServerProcess) -> None:
+    """Ends a command and what it started, by SIGKILL; returns when it is gone."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.join()
+
+
+def run(module: str, typed: list[str], environment: Mapping[str, str] | None = None) -> tuple[int, str]:
     """A command's exit status and all that it says."""
-    done = subprocess.run(
-        [sys.executable, "-m", module, *typed], env={**environment, **ENVIRONMENT}, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, text=True, timeout=WHOLE, check=False,
-    )  # fmt: skip
-    return done.returncode, done.stdout
+    with tempfile.NamedTemporaryFile() as log:
+        process = start(module, typed, Path(log.name), environment)
+        try:
+            return end(process), Path(log.name).read_text()
+        finally:
+            kill(process)
 
 
 def status(typed: list[str]) -> tuple[int, list[dict[str, Any]]]:
     """What `bench.status --json` answers: its exit status, and a cell a row."""
-    done = subprocess.run(
-        [sys.executable, "-m", "bench.status", *typed, "--json"], env={**os.environ, **ENVIRONMENT},
-        stdout=subprocess.PIPE, text=True, timeout=WHOLE, check=False,
-    )  # fmt: skip
-    return done.returncode, json.loads(done.stdout)
+    with tempfile.NamedTemporaryFile() as log, tempfile.NamedTemporaryFile() as answer:
+        process = start("bench.status", [*typed, "--json"], Path(log.name), answer=Path(answer.name))
+        code = end(process)
+        assert answer.read(), Path(log.name).read_text()
+        return code, json.loads(Path(answer.name).read_text())
 
 
 def store(typed: list[str]) -> Store:
     """The store of a sweep, to read."""
     tracking = plan(typed).configs[0].tracking
     return Store(tracking.uri, tracking.experiment)
+
+
+def holders(opened: Store) -> set[int]:
+    """The ids of the processes that have a cell now."""
+    return {json.loads(claim["owner"])["pid"] for claim in opened.server.claims("").values()}
 
 
 def predictions(typed: list[str]) -> dict[str, dict[str, pd.DataFrame]]:

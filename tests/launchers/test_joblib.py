@@ -1,6 +1,5 @@
 import os
 import signal
-import subprocess
 import time
 
 import pytest
@@ -12,40 +11,38 @@ TWO = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
 
 
 @pytest.mark.slow
-def test_two_processes_train_the_cells_and_every_failure_is_listed(tmp_path):
-    typed = commands.words(tmp_path, "seed=0,1", "pretrained=true,false", *TWO)
+def test_two_processes_train_the_cells_and_every_failure_is_listed(words):
+    typed = words("seed=0,1", "pretrained=true,false", *TWO)
     code, said = commands.run("bench.run", typed)
     assert code == 1, said
     code, rows = commands.status(typed)
     assert code == 1
     assert {row["name"]: row["state"] for row in rows} == {
-        f"resnet18-{start}-t0-s{seed}": state
+        f"resnet18-{start}-t3-s{seed}": state
         for start, state in (("pretrained", "failed"), ("scratch", "done"))
         for seed in (0, 1)
     }
     for seed in (0, 1):
-        assert f"resnet18-pretrained-t0-s{seed}: WeightsError: no weights" in said.partition("4 cell(s)")[2]
-    code, said = commands.run("bench.run", commands.words(tmp_path, "seed=0,1"))
+        assert f"resnet18-pretrained-t3-s{seed}: WeightsError: no weights" in said.partition("4 cell(s)")[2]
+    code, said = commands.run("bench.run", words("seed=0,1"))
     assert (code, "2 cells: 2 done" in said) == (0, True), "another launcher made the cells new"
 
 
 @pytest.mark.slow
-def test_a_sweep_goes_on_by_itself_after_one_of_its_processes_was_killed(tmp_path):
-    typed = commands.words(tmp_path, "seed=range(0,6)", *TWO)
-    log = tmp_path / "log"
+def test_a_sweep_goes_on_by_itself_after_one_of_its_processes_was_killed(words, tmp_path):
+    typed = words("seed=range(0,6)", *TWO)
+    store, log = commands.store(typed), tmp_path / "log"
     process = commands.start("bench.run", typed, log)
-    until = time.monotonic() + commands.WHOLE
-    while log.read_text().count("cell ") < 3:
-        assert process.poll() is None and time.monotonic() < until, log.read_text()  # noqa: PT018
-        time.sleep(0.1)
-    os.kill(loky_worker(process.pid), signal.SIGKILL)
-    assert process.wait(timeout=commands.WHOLE) == 0, log.read_text()
+    try:
+        until = time.monotonic() + commands.WHOLE
+        while not (training := commands.holders(store)):
+            assert process.is_alive(), log.read_text()
+            assert time.monotonic() < until, log.read_text()
+            time.sleep(0.1)
+        assert process.pid not in training, "the command trains by itself: the cells did not go through joblib"
+        os.kill(training.pop(), signal.SIGKILL)
+        assert commands.end(process) == 0, log.read_text()
+    finally:
+        commands.kill(process)
     assert "what is left is started again" in log.read_text()
     assert len(commands.predictions(typed)) == 6
-
-
-def loky_worker(parent):
-    listed = subprocess.run(
-        ["ps", "-o", "pid=,args=", "--ppid", str(parent)], capture_output=True, text=True, check=True
-    )
-    return next(int(line.split()[0]) for line in listed.stdout.splitlines() if "popen_loky" in line)

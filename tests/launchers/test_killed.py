@@ -1,13 +1,12 @@
-import json
-import os
 import signal
 import time
+from collections import Counter
 
-import mlflow
 import numpy as np
 import pytest
 
-from tests.bench.recording import mlflow_server
+from bench.spool import spools
+from tests.bench.recording import copy_database, mlflow_server
 from tests.launchers import commands
 
 CELLS = 24
@@ -17,74 +16,69 @@ KILLED_AFTER = (2, 5, 8, 11, 14, 17)
 RESTARTED_AFTER = 11
 
 
-def finished(typed):
-    return sum(found.status == "FINISHED" for found in commands.store(typed).server.runs())
-
-
-def kill(process):
-    assert process.poll() is None
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+def finished(store):
+    return sum(found.status == "FINISHED" for found in store.server.runs())
 
 
 @pytest.mark.slow
-def test_a_sweep_whose_workers_and_server_are_killed_ends_as_an_undisturbed_one(tmp_path):
+def test_a_sweep_whose_workers_and_server_are_killed_ends_as_an_undisturbed_one(words, ground, tmp_path):
     rng = np.random.default_rng(0)
     seeds = f"seed=range(0,{CELLS})"
-    quiet = commands.words(tmp_path, seeds, outputs="quiet")
+    quiet = words(seeds, outputs="quiet")
     code, said = commands.run("bench.run", quiet)
     assert code == 0, said
     log = tmp_path / "workers.log"
+    copy_database(ground / "mlflow.db", tmp_path / "server.db")
     with mlflow_server(f"sqlite:///{tmp_path}/server.db", tmp_path) as server:
-        typed = commands.words(tmp_path, seeds, uri=server.uri)
+        typed = words(seeds, uri=server.uri)
+        store = commands.store(typed)
         workers = [commands.start("bench.run", typed, log) for _ in range(WORKERS)]
         try:
-            killed = disturb(rng, server, typed, workers, log)
-            assert killed == len(KILLED_AFTER), log.read_text()
+            disturb(rng, server, store, workers, lambda: commands.start("bench.run", typed, log))
             for process in workers:
-                assert process.wait(timeout=commands.WHOLE) in (0, 1), log.read_text()
+                assert commands.end(process) in (0, 1), log.read_text()
         finally:
             for process in workers:
-                if process.poll() is None:
-                    kill(process)
+                commands.kill(process)
         code, said = commands.run("bench.run", typed)
         assert code == 0, said
         assert commands.status(typed)[0] == 0
         got = commands.predictions(typed)
-        client = mlflow.MlflowClient(server.uri)
-        for found in commands.store(typed).server.runs():
-            assert len(client.get_metric_history(found.id, "test/auroc")) == 1
-            assert commands.store(typed).server.claims(found.tags["cell"]) == {}
+        assert store.server.claims("") == {}
     assert len(got) == CELLS
     commands.assert_same(commands.predictions(quiet), got)
+    ends = Counter(spool.folder.parts[-3] for spool in spools(tmp_path / "outputs") if has_finished(spool))
+    assert ends == dict.fromkeys(got, 1), "a cell was trained to its end more than once"
 
 
-def disturb(rng, server, typed, workers, log):
-    """Kills a worker after each of KILLED_AFTER, and the server once; how many workers that hit."""
-    killed = 0
+def has_finished(spool):
+    return spool.summary().status == "FINISHED"
+
+
+def disturb(rng, server, store, workers, start):
+    """Kills one of the workers that train after each of KILLED_AFTER, and the server once."""
     until = time.monotonic() + commands.WHOLE
     for after in KILLED_AFTER:
-        while finished(typed) < after:
-            assert time.monotonic() < until, log.read_text()
+        while finished(store) < after:
+            assert time.monotonic() < until, f"{finished(store)} cells of {after} after {commands.WHOLE} s"
             time.sleep(0.2)
         if after == RESTARTED_AFTER:
             server.kill()
             time.sleep(2.0)  # the time that a restart takes
             server.start()
         time.sleep(rng.uniform(0.0, 1.0))  # anywhere in a cell
-        number = rng.choice(training(typed, workers, until))
-        kill(workers[number])
-        killed += 1
-        workers[number] = commands.start("bench.run", typed, log)
-    return killed
+        number = rng.choice(training(store, workers, until))
+        commands.kill(workers[number])
+        assert workers[number].exitcode == -signal.SIGKILL
+        workers[number] = start()
 
 
-def training(typed, workers, until):
-    """Which workers hold a cell now; waits for one."""
+def training(store, workers, until):
+    """Which workers have a cell now; waits for one."""
     while time.monotonic() < until:
-        claims = commands.store(typed).server.claims("").values()
-        holders = {json.loads(claim["owner"])["pid"] for claim in claims}
-        found = [n for n, process in enumerate(workers) if process.poll() is None and process.pid in holders]
+        holders = commands.holders(store)
+        found = [number for number, process in enumerate(workers) if process.is_alive() and process.pid in holders]
         if found:
             return found
-    raise AssertionError("no worker holds a cell")
+        time.sleep(0.05)
+    raise AssertionError("no worker has a cell")
