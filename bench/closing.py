@@ -46,7 +46,7 @@ def closing_table(console: Console, configs: Sequence[Config], cells: Sequence[C
         0 only if all are done, else 1.
     """
     cells = survey(configs, now=time.time()) if cells is None else cells
-    console.print(states_table(cells))
+    console.print(states_table(cells, now=time.time()))
     for cell in cells:
         if cell.state != "done":
             console.print(f"[red]{cell.name}[/]: {escape(cell.problem)}", soft_wrap=True, highlight=False)
@@ -59,13 +59,18 @@ def closing_table(console: Console, configs: Sequence[Config], cells: Sequence[C
     return int(any(cell.state != "done" for cell in cells))
 
 
-def states_table(cells: Sequence[CellState]) -> Table:
-    """One row a cell; of a large sweep only those that are not done."""
+def states_table(cells: Sequence[CellState], *, now: float) -> Table:
+    """One row a cell; of a large sweep only those that are not done.
+
+    Args:
+        cells: of the sweep.
+        now: seconds since 1970; `heard` says how long ago the last heartbeat of a running cell was.
+    """
     shown = [cell for cell in cells if len(cells) <= MOST_ROWS or cell.state != "done"]
     hidden = len(cells) - len(shown)
     title = f"{len(cells)} cell(s)" + (f", {hidden} done and not shown" if hidden else "")
     table = Table(title=title, title_justify="left")
-    for name in ("cell", "state", "done", "img/s", "AUROC", "min"):
+    for name in ("cell", "state", "done", "img/s", "heard", "AUROC", "min"):
         words, width = name in ("cell", "state"), STATE_WIDTH if name == "state" else None
         table.add_column(name, justify="left" if words else "right", no_wrap=True, min_width=width)
     for cell in shown:
@@ -73,8 +78,10 @@ def states_table(cells: Sequence[CellState]) -> Table:
         auroc, seconds = (metrics.get(key, math.nan) for key in ("test/auroc", "fit_seconds"))
         progress = cell.run.progress if cell.run and cell.state != "done" else math.nan
         speed = metrics.get("train/images_per_second", cell.run.images_per_second if cell.run else math.nan)
+        silent = now - cell.run.heartbeat if cell.run and cell.state == "running" else math.nan
+        heard = "" if math.isnan(silent) else duration(max(silent, 0.0))  # another machine's clock may be ahead
         table.add_row(
-            cell.name, cell.state, _number(progress, ".0%"), _number(speed, ".0f"), _number(auroc, ".3f"),
+            cell.name, cell.state, _number(progress, ".0%"), _number(speed, ".0f"), heard, _number(auroc, ".3f"),
             _number(seconds / 60, ".1f"),
         )  # fmt: skip
     return table

@@ -1,6 +1,7 @@
-"""What the machine offers, where the configuration leaves it open: fixed rules, never a measurement at run time."""
+"""What the machine offers, where the configuration leaves it open: fixed rules, never a measurement at run time.
 
-import torch
+torch is imported where it is asked, as a look at a sweep need not load it.
+"""
 
 from bench.schema import TrainerConfig
 
@@ -21,7 +22,11 @@ def workers(trainer: TrainerConfig) -> int:
 
 def on_gpu(trainer: TrainerConfig) -> bool:
     """Whether the cell trains on a GPU."""
-    return trainer.accelerator != "cpu" and torch.cuda.is_available()
+    if trainer.accelerator == "cpu":
+        return False
+    import torch
+
+    return torch.cuda.is_available()
 
 
 def precision(trainer: TrainerConfig, family: str) -> str:
@@ -32,6 +37,8 @@ def precision(trainer: TrainerConfig, family: str) -> str:
     """
     if trainer.precision != "auto":
         return trainer.precision
+    import torch
+
     if on_gpu(trainer):
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     return "bf16" if family in CPU_BF16_FAMILIES and torch.cpu._is_avx512_bf16_supported() else "fp32"

@@ -31,8 +31,10 @@ SETTINGS = {
 doubling) holds one call up for many minutes; what fails here is tried again later, from the spool."""
 PER_CALL = 100
 """MLflow's limit on the params, and on the tags, of one log_batch; it takes 1,000 metrics."""
-PAGE = 1000
-"""Runs, or claims, of one answer."""
+PAGE = 250
+"""Runs of one answer: a busy server works for seconds on a thousand, and MLFLOW_HTTP_REQUEST_TIMEOUT is over."""
+MOST_CLAIMS = 1000
+"""Of one answer; as many cells in training at once. MLflow's limit."""
 CLAIM = "training-"
 CLAIM_NOTE = "A cell that is being trained; gone when it ends. Not a model: only names of models are unique."
 EXPERIMENT_TAGS = {
@@ -240,7 +242,8 @@ class Server:
     def claims(self, prefix: str) -> dict[str, Mapping[str, str]]:
         """The tags of every claim whose name begins so, by name."""
         with _translated():
-            found = self._client.search_registered_models(f"name LIKE '{self._claim}{prefix}%'", max_results=PAGE)
+            named = f"name LIKE '{self._claim}{prefix}%'"
+            found = self._client.search_registered_models(named, max_results=MOST_CLAIMS)
         return {model.name.removeprefix(self._claim): model.tags for model in found}
 
     def mark_claim(self, name: str, key: str, value: str) -> None:

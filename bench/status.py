@@ -49,12 +49,13 @@ def _look(sweep: Sweep, *, as_json: bool) -> int:
     from bench.closing import states_table
     from bench.survey import survey
 
-    cells = survey(sweep.configs, now=time.time())
+    now = time.time()
+    cells = survey(sweep.configs, now=now)
     if as_json:
         print(json.dumps([_plain(cell) for cell in cells], indent=2))  # noqa: T201
     else:
         console = Console()
-        console.print(states_table(cells))
+        console.print(states_table(cells, now=now))
         for cell in cells:
             if cell.state == "failed":
                 console.print(f"{cell.name}: {cell.problem}", soft_wrap=True, highlight=False, markup=False)
@@ -77,15 +78,22 @@ def _defined(value: Any) -> Any:
 
 
 def _watch(sweep: Sweep) -> int:
+    """Looks until all are done; a server that is away, as while it is restarted, is waited for."""
     from bench.closing import states_table
+    from bench.server import UnavailableError
     from bench.survey import survey
 
     with suppress(KeyboardInterrupt), Live(auto_refresh=False) as live:
         while True:
-            cells = survey(sweep.configs, now=time.time())
-            live.update(states_table(cells), refresh=True)
-            if all(cell.state == "done" for cell in cells):
-                return 0
+            now = time.time()
+            try:
+                cells = survey(sweep.configs, now=now)
+            except UnavailableError as error:
+                live.console.print(f"no look now: {error}", soft_wrap=True, highlight=False, markup=False)
+            else:
+                live.update(states_table(cells, now=now), refresh=True)
+                if all(cell.state == "done" for cell in cells):
+                    return 0
             time.sleep(LOOK_SECONDS)
     return 1
 

@@ -43,26 +43,23 @@ def survey(configs: Sequence[Config], *, now: float) -> list[CellState]:
     """The state of each configuration's cell, in their order.
 
     Args:
-        configs: of one tracking store.
+        configs: theirs.
         now: seconds since 1970.
 
     Raises:
-        TrackingError: the store cannot be used.
+        TrackingError: a store cannot be used.
     """
     opened: dict[str, DataSet | BenchError] = {}
-    store = store_of(configs[0])
-    cells = [(config.arch.name, _name(config), *_cell(config, opened, store)) for config in configs]
-    hashes = [cell for _, _, cell, _ in cells if cell]
-    runs = store.states(hashes) if hashes else {}
-    return [_state(arch, name, cell, problem, runs.get(cell), now) for arch, name, cell, problem in cells]
+    cells = [(config, store_of(config), *_cell(config, opened)) for config in configs]
+    hashes: dict[Store, list[str]] = {}
+    for _, store, cell, _ in cells:
+        hashes.setdefault(store, []).append(cell)
+    runs = {store: store.states(wanted) for store, wanted in hashes.items()}
+    return [_state(config, cell, problem, runs[store].get(cell), now) for config, store, cell, problem in cells]
 
 
-def _name(config: Config) -> str:
-    return make_cell(config, architecture(config.arch), "", None).name
-
-
-def _cell(config: Config, opened: dict[str, DataSet | BenchError], store: Store) -> tuple[str, str]:
-    """(hash, problem); `opened` keeps data sets from being read once a cell; `store` has runs whose bodies are used."""
+def _cell(config: Config, opened: dict[str, DataSet | BenchError]) -> tuple[str, str]:
+    """(hash, problem); `opened` keeps data sets from being read once a cell."""
     key = repr((config.data, config.evaluation.tasks))
     if key not in opened:
         try:
@@ -73,12 +70,13 @@ def _cell(config: Config, opened: dict[str, DataSet | BenchError], store: Store)
     if isinstance(data, BenchError):
         return "", str(data)
     try:
-        return identify(config, data, store).cell.hash, ""
+        return identify(config, data, store_of(config)).cell.hash, ""
     except BenchError as error:
         return "", str(error)
 
 
-def _state(arch: str, name: str, cell: str, problem: str, run: RunState | None, now: float) -> CellState:
+def _state(config: Config, cell: str, problem: str, run: RunState | None, now: float) -> CellState:
+    arch, name = config.arch.name, make_cell(config, architecture(config.arch), "", None).name
     if problem:
         return CellState(name, arch, cell, "failed", None, problem)
     if run is None:

@@ -103,8 +103,10 @@ class Store:
         return _choose(patiently(lambda: server.runs(cell_hash), START_SECONDS)).get(cell_hash)
 
     def states(self, cell_hashes: Sequence[str]) -> dict[str, RunState]:
-        """The runs of many cells, as `find`; cells without one are left out. One query for a thousand runs."""
-        found = _choose(self._server.runs() if self._server else []) | self._local("*")
+        """The runs of many cells, as `find`; cells without one are left out. One query for hundreds of runs."""
+        server = self._server
+        runs = patiently(server.runs, START_SECONDS) if server is not None else []
+        found = _choose(runs) | self._local("*")
         return {cell: found[cell] for cell in cell_hashes if cell in found}
 
     def _spools(self, cell: str) -> list[Spool]:

@@ -1,3 +1,5 @@
+import dataclasses
+
 import pytest
 from rich.console import Console
 
@@ -29,8 +31,8 @@ def test_the_table_names_every_state_and_every_failure(configure, console, tmp_p
         run_cell(failed, store_of(failed))
     assert closing_table(console, [finished, failed, missing]) == 1
     text = console.export_text()
-    rows = {line.split()[1]: line.split("│")[2:6] for line in text.splitlines() if line.startswith("│")}
-    assert {name: (cells[0].strip(), cells[3].strip()) for name, cells in rows.items()} == {
+    rows = {line.split()[1]: line.split("│")[2:7] for line in text.splitlines() if line.startswith("│")}
+    assert {name: (cells[0].strip(), cells[4].strip()) for name, cells in rows.items()} == {
         "resnet18-scratch-t0-s0": ("done", f"{state.metrics['test/auroc']:.3f}"),
         "resnet18-pretrained-t0-s0": ("failed", ""),
         "resnet18-scratch-t0-s5": ("missing", ""),
@@ -60,11 +62,22 @@ def test_states_that_are_known_are_not_asked_for_again(configure, console, monke
 def test_of_a_large_sweep_only_what_is_not_done_has_a_row(console):
     done = [CellState(f"d{n}", "resnet18", f"{n}", "done", RunState("r", "FINISHED", {}), "") for n in range(MOST_ROWS)]
     left = CellState("left", "resnet18", "x", "missing", None, "not begun")
-    console.print(states_table([*done, left]))
+    console.print(states_table([*done, left], now=0.0))
     text = console.export_text()
     assert [line.split()[1] for line in text.splitlines() if line.startswith("│")] == ["left"]
     assert f"{MOST_ROWS + 1} cell(s), {MOST_ROWS} done and not shown" in text
-    assert states_table(done).row_count == MOST_ROWS
+    assert states_table(done, now=0.0).row_count == MOST_ROWS
+
+
+def test_a_running_cell_says_how_far_it_is_how_fast_and_when_it_was_heard_of(console):
+    run = RunState("r", "RUNNING", {}, progress=0.25, images_per_second=31.0, heartbeat=1000.0, host="gpu1")
+    ahead = dataclasses.replace(run, heartbeat=1075.0)
+    cells = [CellState(name, "resnet18", "0", "running", state, "") for name, state in (("a", run), ("b", ahead))]
+    console.print(states_table(cells, now=1070.0))
+    rows = [line.split("│")[1:-1] for line in console.export_text().splitlines() if line.startswith("│")]
+    assert [[cell.strip() for cell in row] for row in rows] == [
+        ["a", "running", "25%", "31", "1 min", "", ""], ["b", "running", "25%", "31", "0 s", "", ""],
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

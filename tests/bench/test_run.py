@@ -148,8 +148,11 @@ def test_a_search_has_no_list_to_show(capsys):
     assert "there is no list to show" in capsys.readouterr().err
 
 
-def test_a_wrong_command_line_is_2_and_imports_no_torch():
-    asked = "import sys; from bench.run import main; code = main(sys.argv[1:]); print(code, 'torch' in sys.modules)"
+def test_a_wrong_command_line_is_2_and_neither_it_nor_a_look_at_a_sweep_imports_torch():
+    asked = (
+        "import sys, bench.closing, bench.sync, bench.server; from bench.run import main; code = main(sys.argv[1:]); "
+        "print(code, 'torch' in sys.modules)"
+    )
     said = subprocess.run(
         [sys.executable, "-c", asked, "-m", "hydra/launcher=nobody"], capture_output=True, text=True, check=True
     )
@@ -179,8 +182,8 @@ def test_a_sweep_of_a_thousand_finished_cells_ends_within_ten_seconds(phantom_ro
     path = tmp_path / "mlflow.db"
     words = [
         "-m", "arch=resnet18", "pretrained=false", "seed=range(0,1000)", "data=chexpert", f"data.root={phantom_root}",
-        "protocol.lr=1e-3", "trainer.workers=0", f"tracking.uri=sqlite:///{path}", f"outputs={tmp_path}/outputs",
-        f"data.cache={phantom_root.parent}/cache",
+        "protocol.lr=1e-3", "trainer.workers=0", "trainer.precision=fp32", f"tracking.uri=sqlite:///{path}",
+        f"outputs={tmp_path}/outputs", f"data.cache={phantom_root.parent}/cache",
     ]  # fmt: skip
     configs = plan(words).configs
     data = open_dataset(configs[0].data, scored=configs[0].evaluation.tasks)

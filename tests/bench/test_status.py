@@ -3,6 +3,7 @@ import json
 import pytest
 
 from bench import status
+from bench.server import UnavailableError
 from bench.survey import CellState
 from bench.tracking import RunState
 
@@ -70,6 +71,21 @@ def test_watch_looks_until_all_are_done(surveyed, monkeypatch, capsys):
     monkeypatch.setattr(status, "LOOK_SECONDS", 0.0)
     surveyed([RUNNING], [RUNNING], [DONE])
     assert status.main([*WORDS, "--watch"]) == 0
+
+
+def test_watch_outlives_a_restart_of_the_server(monkeypatch, capsys):
+    monkeypatch.setattr(status, "LOOK_SECONDS", 0.0)
+    looks = iter([[RUNNING], UnavailableError("no answer"), [DONE]])
+
+    def survey(*_, **__):
+        look = next(looks)
+        if isinstance(look, Exception):
+            raise look
+        return look
+
+    monkeypatch.setattr("bench.survey.survey", survey)
+    assert status.main([*WORDS, "--watch"]) == 0
+    assert "no look now: no answer" in capsys.readouterr().out
 
 
 def test_watch_ends_with_ctrl_c(surveyed, monkeypatch, capsys):

@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Mapping
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -62,7 +63,10 @@ def _act(module: str, typed: list[str], log: Path, environment: dict[str, str], 
     for number, path in ((1, answer or log), (2, log)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)
     os.environ.update(environment)
-    sys.exit(importlib.import_module(module).main(typed))
+    try:
+        sys.exit(importlib.import_module(module).main(typed))
+    finally:
+        threading._shutdown()  # as an interpreter ends: joblib ends its processes then, and multiprocessing awaits them
 
 
 def end(process: ForkServerProcess) -> int:

@@ -57,8 +57,8 @@ def has_finished(spool):
 
 def disturb(rng, server, store, workers, start):
     """Kills one of the workers that train after each of KILLED_AFTER, and the server once."""
-    until = time.monotonic() + commands.WHOLE
     for after in KILLED_AFTER:
+        until = time.monotonic() + commands.WHOLE
         while finished(store) < after:
             assert time.monotonic() < until, f"{finished(store)} cells of {after} after {commands.WHOLE} s"
             time.sleep(0.2)
