@@ -12,7 +12,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -208,9 +208,14 @@ class Spool:
 
 def spools(outputs: Path, cell: str = "*") -> list[Spool]:
     """The attempts at a cell, or at all, below `outputs`, oldest first."""
-    journals = [path for path in outputs.glob(f"{cell}/{RECORD}/*/{JOURNAL}") if path.stat().st_size]
-    found = [(next(spool.entries(), None), spool) for spool in (Spool(path.parent) for path in journals)]
-    return [spool for _, spool in sorted(((first[1]["time"], spool) for first, spool in found if first), key=_time)]
+    found = []
+    for path in outputs.glob(f"{cell}/{RECORD}/*/{JOURNAL}"):
+        spool = Spool(path.parent)
+        with suppress(FileNotFoundError):  # whoever holds it removed it meanwhile
+            first = next(spool.entries(), None)
+            if first is not None:
+                found.append((first[1]["time"], spool))
+    return [spool for _, spool in sorted(found, key=_time)]
 
 
 def _time(pair: tuple[int, Spool]) -> int:

@@ -4,7 +4,7 @@ import logging
 import socket
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -111,21 +111,21 @@ class Store:
 
     def _spools(self, cell: str) -> list[Spool]:
         """This experiment's attempts that the server does not have whole; without a server, all."""
-        return [
-            spool
-            for spool in (spools(self._outputs, cell) if self._outputs is not None else [])
-            if (self._server is None or not spool.uploaded) and spool.experiment == self._experiment
-        ]
+        wanted = []
+        for spool in spools(self._outputs, cell) if self._outputs is not None else []:
+            with suppress(FileNotFoundError):  # as below
+                if (self._server is None or not spool.uploaded) and spool.experiment == self._experiment:
+                    wanted.append(spool)
+        return wanted
 
     def _local(self, cell: str) -> dict[str, RunState]:
         """What counts without asking the server: cells that are finished; where there is no server, all."""
         known: dict[str, RunState] = {}
         for spool in self._spools(cell):
-            told = spool.summary()
-            if told.status == FINISHED or (
-                self._server is None and known.get(told.cell, _spooled(spool)).status != FINISHED
-            ):
-                known[told.cell] = _spooled(spool)
+            with suppress(FileNotFoundError):  # whoever holds it removed it meanwhile
+                told, state = spool.summary(), _spooled(spool)
+                if told.status == FINISHED or (self._server is None and known.get(told.cell, state).status != FINISHED):
+                    known[told.cell] = state
         return known
 
     def artifacts(self, run_id: str, folder: str) -> list[str]:

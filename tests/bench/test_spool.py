@@ -5,6 +5,7 @@ import pytest
 
 from bench.errors import StorageError
 from bench.spool import Position, Spool, spools
+from bench.tracking import Store
 
 
 def make(folder, cell="c1", name="n"):
@@ -99,6 +100,22 @@ def test_a_spool_is_held_by_one_at_a_time_and_may_be_removed_meanwhile(tmp_path)
         assert again
         spool.remove()
     assert not spool.exists
+
+
+@pytest.mark.parametrize("gone_at", ["entries", "uploaded", "summary"])
+def test_an_attempt_that_its_holder_removes_during_a_look_is_passed_over(tmp_path, monkeypatch, gone_at):
+    kept, removed = make(tmp_path), make(tmp_path, "c2")
+    real = getattr(Spool, gone_at)
+
+    def look(self, *given):
+        if self.id == removed.id:
+            self.remove()
+        return real.fget(self) if isinstance(real, property) else real(self, *given)
+
+    monkeypatch.setattr(Spool, gone_at, property(look) if isinstance(real, property) else look)
+    store = Store(f"sqlite:///{tmp_path}/mlflow.db", "e", tmp_path, offline=gone_at != "uploaded")
+    assert store.states(["c1", "c2"]).keys() == ({"c1"} if gone_at != "uploaded" else set())
+    assert [spool.id for spool in spools(tmp_path)] == [kept.id]
 
 
 def test_spools_are_found_oldest_first(tmp_path, monkeypatch):

@@ -21,6 +21,7 @@ from unittest import mock
 
 import pandas as pd
 
+from bench.delivery import patiently
 from bench.sweep import plan
 from bench.tracking import Store
 
@@ -110,7 +111,8 @@ def store(typed: list[str]) -> Store:
 
 def holders(opened: Store) -> set[int]:
     """The ids of the processes that have a cell now."""
-    return {json.loads(claim["owner"])["pid"] for claim in opened.server.claims("").values()}
+    claims = patiently(lambda: opened.server.claims(""), WHOLE)
+    return {json.loads(claim["owner"])["pid"] for claim in claims.values()}
 
 
 def predictions(typed: list[str]) -> dict[str, dict[str, pd.DataFrame]]:
