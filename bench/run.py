@@ -3,6 +3,7 @@
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import hydra
@@ -99,10 +100,16 @@ def _run(sweep: Sweep) -> int:
 
 
 def _bring_in(sweep: Sweep) -> None:
-    """Uploads what earlier cells of this machine could not, as the tracking server was away."""
+    """Tidies up after this machine's earlier workers: what they could not upload, and the claims of those that died."""
+    from bench.claims import bury
     from bench.paths import in_project
+    from bench.server import UnavailableError
+    from bench.stores import store_of
     from bench.sync import sync
 
+    for store in {store_of(one) for one in sweep.configs if not one.tracking.offline}:
+        with suppress(UnavailableError):
+            bury(store.server)
     for uri, outputs in {(one.tracking.uri, one.outputs) for one in sweep.configs if not one.tracking.offline}:
         for outcome in sync(uri, in_project(outputs)):
             console.print(f"{outcome.name}: {outcome.said}", soft_wrap=True, highlight=False, markup=False)

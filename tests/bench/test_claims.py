@@ -141,6 +141,14 @@ def test_a_pid_that_was_given_again_is_no_holder(names, held):
     assert time.monotonic() - started < 1
 
 
+def test_the_claims_of_dead_processes_of_this_machine_are_given_back_and_no_others(names, held):
+    held(acquire(names, "living", QUICK))
+    forge(names, "dead-3", born="1", token="x")
+    forge(names, "elsewhere-0", machine="another", born="1", token="y")
+    claims.bury(names)
+    assert sorted(names.held) == ["elsewhere-0", "living-0"]
+
+
 def test_a_process_of_another_machine_is_believed_for_a_lease(names, held):
     forge(names, "c1-0", machine="another", born="1", token="x")
     started = time.monotonic()

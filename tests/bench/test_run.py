@@ -44,6 +44,7 @@ def launched(monkeypatch):
                 raise ended
             return ended
 
+        monkeypatch.setattr("bench.run._bring_in", lambda _: None)  # else the user's own store is made
         monkeypatch.setattr("bench.closing.survey", lambda *_, **__: cells)
         monkeypatch.setattr("bench.launch.launch", launch)
         monkeypatch.setattr(sys, "argv", ["bench.run"])
