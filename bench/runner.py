@@ -25,6 +25,7 @@ from bench.distributed import peers
 from bench.environment import environment
 from bench.errors import BatchTooLargeError, TrainingError
 from bench.identify import Found, identify
+from bench.mistakes import record_mistakes
 from bench.modes import remark
 from bench.paths import in_project
 from bench.schema import Config
@@ -127,6 +128,8 @@ def _train_and_record(record: Record, found: Found, folder: Path) -> None:
         prefix = name if name in ("valid", "test") else f"test/{name}"
         record.artifact(f"predictions/{name}.parquet", partial(frame.to_parquet, index=False))
         record.metrics(score_metrics(frame, prefix, config.evaluation), step=images)
+        if name == "test":
+            record_mistakes(record, frame, assembly.evaluated[name], config.evaluation, config.tracking.errors)
     _record_checkpoints(record, assembly, config.tracking.checkpoints)
 
 

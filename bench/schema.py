@@ -187,6 +187,7 @@ class TrackingConfig:
     experiment: str = MISSING
     offline: bool = MISSING
     checkpoints: str = _one_of("kept", "best", "none")
+    errors: int = _at_least(0)
 
 
 @dataclass

@@ -57,6 +57,7 @@ def test_what_changes_the_science_is_another_cell(overrides):
         ["trainer.on_oom=accumulate"],
         ["trainer.save_minutes=1"],
         ["tracking.checkpoints=none"],
+        ["tracking.errors=0"],
         ["tracking.offline=true"],
         ["data.cache=/elsewhere", "data.resident=device"],
         ["retry=failed"],
