@@ -1,10 +1,11 @@
-"""Sections of what runs left beside their predictions: activation maps and the card of their data."""
+"""Sections of what runs left beside their predictions: activation maps, largest errors, the card of their data."""
 
 import pandas as pd
 
 from analysis.cards import Cards
 from analysis.displays import filtered_display, labels_display, splits_display
 from analysis.maps import FOLDER, MOST, Maps
+from analysis.mistakes import Mistakes
 from analysis.parts import Section, Table
 from analysis.tables import count
 
@@ -14,21 +15,50 @@ READING = (
     f"artifacts {FOLDER}/."
 )
 
+LOOK = (
+    "A person should look at each of these: the label may be wrong, or the network may have looked at something else. "
+    "Of each task, the negatives that the network scores highest and the positives that it scores lowest; label as "
+    "given, score as evaluated. Where a study has several images, its highest scored one."
+)
+PRIVACY = (
+    "These images and the maps are of patients: pass this page on only to whom you may show them. images=false "
+    "makes the report without them, and with tracking.errors=0 runs store no errors."
+)
+WITHOUT = "Left out by images=false."
 
-def maps_section(maps: Maps, cells: pd.DataFrame) -> Section:
+
+def maps_section(maps: Maps | None, cells: pd.DataFrame) -> Section:
     """The recorded class activation maps.
 
     Args:
-        maps: of the cells.
+        maps: of the cells; None where X-rays are not wanted.
         cells: run_id.
     """
     title = "Class activation maps"
+    if maps is None:
+        return Section(title, [], absent=WITHOUT)
     if maps.shown:
         left = [f"{count(maps.n_left_out, 'figure')} left out here."] if maps.n_left_out else []
         return Section(title, [], lead=[" ".join([READING, *left]), *maps.problems], maps=maps.shown)
     large = f"{count(maps.n_left_out, 'figure')} too large for this page. " if maps.n_left_out else ""
     command = f"python -m bench.cam run={cells['run_id'].iloc[0]} compare=<run id of its truncated sister>"
     return Section(title, [], absent=f"There is none to show. {large}To record one: {command}", lead=maps.problems)
+
+
+def mistakes_section(mistakes: Mistakes | None, *, generated: bool) -> Section:
+    """The largest errors of the best cells.
+
+    Args:
+        mistakes: None where X-rays are not wanted.
+        generated: whether the images are phantoms and of no patient.
+    """
+    title = "Largest errors"
+    if mistakes is None:
+        return Section(title, [], absent=WITHOUT)
+    if not any(cell.shown for cell in mistakes.cells):
+        return Section(title, [], absent="There is none to show.", lead=mistakes.problems)
+    lead = [LOOK, *([] if generated else [PRIVACY]), *mistakes.problems]
+    return Section(title, [], lead=lead, mistakes=mistakes.cells)
 
 
 def data_section(cards: Cards) -> Section:

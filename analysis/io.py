@@ -64,6 +64,7 @@ COLUMNS = (
     Column("evaluation.level", ("param:evaluation.level",), default="study"),
     Column("evaluation.views", ("param:evaluation.views",), default="max"),
     Column("git", ("tag:git",), default=""),
+    Column("valid_auroc", ("metric:valid/auroc",), float, "nan"),
     Column("parameters", ("metric:parameters",), float, "nan"),
     Column("macs", ("metric:macs",), float, "nan"),
     Column("latency_ms", ("metric:latency_ms",), float, "nan"),

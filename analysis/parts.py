@@ -6,6 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis.maps import ActivationMap
+from analysis.mistakes import CellMistakes
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Picture:
 class Section:
     """What stands under one heading; `absent` says why there is nothing, where that is so.
 
-    `lead` stands above everything else, and `maps` are images that are on the page only.
+    `lead` stands above everything else, and `maps` and `mistakes` are images that are on the page only.
     """
 
     title: str
@@ -45,3 +46,4 @@ class Section:
     absent: str = ""
     lead: list[str] = field(default_factory=list)
     maps: list[ActivationMap] = field(default_factory=list)
+    mistakes: list[CellMistakes] = field(default_factory=list)

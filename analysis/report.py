@@ -5,21 +5,21 @@ import os
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
 from analysis.errors import AnalysisError, SettingsError
 from analysis.figures import style
-from analysis.parts import Section
+from analysis.page import render
 from analysis.provenance import provenance
 from analysis.results import Results, evaluate
-from analysis.sections import notes, sections
+from analysis.sections import sections
 from analysis.settings import DEFAULTS, Settings, read_settings
 from analysis.store import mask
 from analysis.tables import auroc_display, count, plain, write_table
 from analysis.verdicts import verdicts_dict
+from analysis.watch import watch
 
 
 def main(words: Sequence[str]) -> int:
@@ -29,6 +29,8 @@ def main(words: Sequence[str]) -> int:
         return 0
     try:
         settings = read_settings(words)
+        if settings.watch:
+            return _watch(settings, words)
         results = evaluate(settings)
         index = write(settings, words, results)
     except SettingsError as error:
@@ -41,8 +43,14 @@ def main(words: Sequence[str]) -> int:
     return 0
 
 
-def write(settings: Settings, words: Sequence[str], results: Results) -> Path:
+def write(settings: Settings, words: Sequence[str], results: Results, *, reload: int = 0) -> Path:
     """Writes the report folder; nothing in it is touched before every file has been made.
+
+    Args:
+        settings: of the report.
+        words: what was typed after the command.
+        results: what it shows.
+        reload: seconds after which a browser reads the page again; 0 never.
 
     Returns:
         The path of index.html.
@@ -55,7 +63,7 @@ def write(settings: Settings, words: Sequence[str], results: Results) -> Path:
         out.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".report-", dir=out) as folder:
             made = Path(folder)
-            _make(made, settings, words, results)
+            _make(made, settings, words, results, reload)
             files = sorted(
                 (path for path in made.rglob("*") if path.is_file()), key=lambda path: path.name == "index.html"
             )
@@ -78,7 +86,29 @@ def summary(results: Results, index: Path) -> str:
     return "\n\n".join([*lines, f"{index}\n"])
 
 
-def _make(folder: Path, settings: Settings, words: Sequence[str], results: Results) -> None:
+def _watch(settings: Settings, words: Sequence[str]) -> int:
+    """Refreshes the report until no run goes on; 130 after Ctrl-C, as shells expect."""
+    partly = replace(settings, allow_missing=True)
+
+    def refresh(partial: str) -> Path:
+        results = evaluate(partly)
+        if not partial:
+            return write(partly, words, results)
+        marked = replace(results, incomplete=[partial, *results.incomplete])
+        return write(partly, words, marked, reload=partly.watch_seconds)
+
+    def say(line: str) -> None:
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
+
+    try:
+        return watch(partly, refresh, say)
+    except KeyboardInterrupt:
+        say("stopped; the report stays as it was last written")
+        return 130
+
+
+def _make(folder: Path, settings: Settings, words: Sequence[str], results: Results, reload: int) -> None:
     (folder / "tables").mkdir()
     (folder / "figures").mkdir()
     made = sections(settings, results)
@@ -91,37 +121,12 @@ def _make(folder: Path, settings: Settings, words: Sequence[str], results: Resul
     _json(folder / "verdicts.json", verdicts)
     origin = provenance(settings, words, results.cells)
     _json(folder / "provenance.json", origin)
-    (folder / "index.html").write_text(_page(settings, results, made, origin), encoding="utf-8")
+    page = render(settings, results, made, origin, reload=reload)
+    (folder / "index.html").write_text(page, encoding="utf-8")
 
 
 def _json(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-
-
-def _page(settings: Settings, results: Results, made: Sequence[Section], origin: dict[str, Any]) -> str:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    common = notes(settings, results)  # said once, where every table is on one page
-    return environment.get_template("report.html").render(
-        settings=settings,
-        rule=results.cells.iloc[0].to_dict(),
-        n_cells=len(results.cells),
-        states=results.left_out["status"].value_counts().to_dict(),
-        left_out=results.left_out.to_dict("records"),
-        missing=results.partners.to_dict("records"),
-        sections=made,
-        common=[note for note in common if note != results.warning],
-        shared=set(common),
-        warning=results.warning,
-        incomplete=results.incomplete,
-        provenance=origin,
-        data_uri=style.data_uri,
-    )
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from analysis.evidence import gather
 from analysis.family import family_table
 from analysis.io import load_runs
 from analysis.maps import Maps, load_maps
+from analysis.mistakes import Mistakes, load_mistakes
 from analysis.pareto import pareto_table
 from analysis.power import with_needed
 from analysis.scatter import collect, points_table
@@ -45,7 +46,8 @@ class Results:
         tables: raw long frames by name, one CSV file each.
         points: of the correlations' point clouds.
         cards: of the data behind the cells.
-        maps: recorded with the cells.
+        maps: recorded with the cells; None where no X-rays are wanted.
+        mistakes: of the best cells; None where no X-rays are wanted.
         barriers: why no verdict may be given.
         warning: empty, or why this is a demonstration.
         incomplete: sentences that belong to every table of an incomplete sweep.
@@ -58,7 +60,8 @@ class Results:
     tables: Mapping[str, pd.DataFrame]
     points: pd.DataFrame
     cards: Cards
-    maps: Maps
+    maps: Maps | None
+    mistakes: Mistakes | None
     barriers: list[str]
     warning: str
     incomplete: list[str]
@@ -100,7 +103,8 @@ def evaluate(settings: Settings) -> Results:
         tables=tables | {"verdicts": with_needed(verdicts, rng=rng)},
         points=points_table(collect(groups, grouped), level=settings.level),
         cards=load_cards(settings.tracking.uri, cells),
-        maps=load_maps(settings.tracking.uri, cells),
+        maps=load_maps(settings.tracking.uri, cells) if settings.images else None,
+        mistakes=load_mistakes(settings.tracking.uri, cells) if settings.images else None,
         barriers=blocked,
         warning=warning(cells),
         incomplete=incomplete,

@@ -32,6 +32,7 @@ def sections(settings: Settings, results: Results) -> list[Section]:
         _truncation(settings, results),
         _pareto(settings, results),
         attached.maps_section(results.maps, results.cells),
+        attached.mistakes_section(results.mistakes, generated=bool(results.cells["data_generated"].all())),
         attached.data_section(results.cards),
     ]
 

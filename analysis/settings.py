@@ -24,6 +24,9 @@ _RULES = {
     "permutations": "a whole number of at least 1",
     "margin": "a number above 0 and below 1",
     "allow_missing": "true or false",
+    "images": "true or false",
+    "watch": "true or false",
+    "watch_seconds": "a whole number of at least 1",
     "evaluation.level": "study or image",
     "evaluation.views": "max or mean",
 }
@@ -69,6 +72,9 @@ class Settings:
     permutations: int = 10_000
     margin: float = 0.01
     allow_missing: bool = False
+    images: bool = True
+    watch: bool = False
+    watch_seconds: int = 60
 
     def filters(self) -> dict[str, str]:
         """The filters that are set, by the column of the runs that they select on."""
@@ -129,6 +135,7 @@ def _check_values(settings: Settings) -> None:
         "interval": settings.interval in INTERVAL_WORDS,
         "permutations": settings.permutations >= 1,
         "margin": 0 < settings.margin < 1,
+        "watch_seconds": settings.watch_seconds >= 1,
         "evaluation.level": evaluation.level in (None, "study", "image"),
         "evaluation.views": evaluation.views in (None, "max", "mean"),
         "experiment": bool(settings.experiment.strip()),

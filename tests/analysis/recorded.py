@@ -5,6 +5,7 @@ import json
 FINGERPRINT = "0123456789"  # of FakeStore's runs
 NAME = "data_card.json"
 PNG = b"\x89PNG\r\n\x1a\n"
+JPEG = b"\xff\xd8\xff"
 
 
 def split(images, **changes):
@@ -41,3 +42,17 @@ def record(store, run_id, name, *networks, image=b"", studies=("a", "b")):
     about = {"task": name.partition("-vs-")[0], "studies": list(studies), "runs": list(networks) or [network(run_id)]}
     store.leave(run_id, f"cams/{name}.png", PNG + image)
     store.leave(run_id, f"cams/{name}.json", json.dumps(about).encode())
+
+
+def mistake(number=0, **changes):
+    about = {"task": "pleural_effusion", "kind": "false positive", "path": f"p{number}/s1/view1.jpg", "label": 0}
+    about |= {"patient": f"p{number}", "study": f"p{number}/s1", "view": "frontal", "score": 0.987654, "images": 2}
+    return about | {"picture": f"errors/{number:03d}.jpg"} | changes
+
+
+def leave_mistakes(store, run_id, *mistakes, image=JPEG, level="study"):
+    """A run's list of errors, with a picture for each."""
+    for item in mistakes:
+        store.leave(run_id, item["picture"], image)
+    about = {"level": level, "views": "max", "kept": 3, "errors": list(mistakes)}
+    store.leave(run_id, "errors/test.json", json.dumps(about).encode())

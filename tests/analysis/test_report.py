@@ -247,10 +247,10 @@ def test_a_failed_report_leaves_the_old_one(written, four_cells, tmp_path, monke
     (out / "mine.txt").write_text("the user's own")
     before = {name: (out / name).read_bytes() for name in files_in(out)}
 
-    def fail(*_):
+    def fail(*_, **__):
         raise OSError(28, "No space left on device", "index.html")
 
-    monkeypatch.setattr(report, "_page", fail)
+    monkeypatch.setattr(report, "render", fail)
     assert main([*four_cells.words, "allow_missing=true", f"out={out}", "resamples=20"]) == 1
     assert {name: (out / name).read_bytes() for name in files_in(out)} == before
     monkeypatch.undo()
