@@ -14,7 +14,6 @@ from analysis.parts import Section
 from analysis.results import Results
 from analysis.sections import notes
 from analysis.settings import Settings
-from analysis.tables import heading
 from analysis.tips import marks, size
 
 FOLDER = Path(__file__).parent
@@ -59,7 +58,6 @@ def render(
         script=Markup(script),  # ours, and the only text of the page that is not escaped
         style=Markup(sheet),
         data_uri=style.data_uri,
-        heading=heading,
         marks=marks,
         size=size,
     )

@@ -124,12 +124,12 @@ def verdicts_display(verdicts: pd.DataFrame) -> pd.DataFrame:
     for row in verdicts.to_dict("records"):
         shown = {
             "Claim": row["sentence"],
-            "Verdict": row["verdict"],
-            "Estimate": number(row["estimate"]),
+            "Paper": number(row["paper"], 2),
+            "Ours": number(row["estimate"]),
             "Low": number(row["low"]),
             "High": number(row["high"]),
+            "Verdict": row["verdict"],
             "n": "0" if pd.isna(row["n"]) else str(row["n"]),
-            "Paper": number(row["paper"], 2),
             "Reason": row["reason"],
         }
         if "needed" in row:

@@ -93,7 +93,7 @@ def test_the_page_stands_alone_and_names_what_is_left_out(written):
     page = (written / "index.html").read_text(encoding="utf-8")
     assert not re.search(r"""(?:src|href)\s*=\s*["'](?!data:)""", page)
     assert "@import" not in page
-    assert "<script" not in page
+    assert page.count("<script") == 1  # its own, which nothing else may join
     assert "A demonstration, not a reproduction: the pretrained weights of 2 cells are stand-ins" in page
     for name in ("resnet34-pretrained-t0-s0", "resnet50-pretrained-t0-s0", "resnet101-pretrained-t0-s0"):
         assert name in page
@@ -173,7 +173,7 @@ def test_names_are_escaped(store, tmp_path):
     store.add(evil, tags={"family": evil, "cell": "x"})
     store.add("resnet18", status="FAILED", tags={"failure": evil})
     assert main([*store.words, "allow_missing=true", f"out={tmp_path / 'r'}", "resamples=20"]) == 0
-    assert "<script" not in (tmp_path / "r" / "index.html").read_text(encoding="utf-8")
+    assert (tmp_path / "r" / "index.html").read_text(encoding="utf-8").count("<script") == 1
     assert "<script" not in (tmp_path / "r" / "tables" / "auroc.md").read_text(encoding="utf-8")
 
 
