@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import pandas as pd
 from markupsafe import Markup
 
 from analysis.figures import style
@@ -14,9 +15,12 @@ from analysis.parts import Section
 from analysis.results import Results
 from analysis.sections import notes
 from analysis.settings import Settings
+from analysis.tables import UNDEFINED
 from analysis.tips import marks, size
 
 FOLDER = Path(__file__).parent
+LONG = 30
+"""Characters from which a cell is a sentence, whose lines are broken."""
 
 
 def render(
@@ -58,9 +62,17 @@ def render(
         script=Markup(script),  # ours, and the only text of the page that is not escaped
         style=Markup(sheet),
         data_uri=style.data_uri,
+        kinds_of=kinds_of,
         marks=marks,
         size=size,
     )
+
+
+def kinds_of(display: pd.DataFrame) -> list[str]:
+    """How each column is set: `` for numbers, `word` for words, `long` for sentences."""
+    longest = [max(map(len, display[name]), default=0) for name in display]
+    worded = [any(cell[:1].isalpha() and cell != UNDEFINED for cell in display[name]) for name in display]
+    return ["long" if n > LONG else "word" if word else "" for n, word in zip(longest, worded, strict=True)]
 
 
 def policy(script: str, sheet: str) -> str:

@@ -84,8 +84,10 @@ function filterPage(text) {
 }
 
 const tip = element("div", { id: "tip", role: "tooltip", hidden: true });
+let told = null; // the point that the tooltip is about
 
 function showTip(mark) {
+  told = mark;
   (mark.closest("dialog") || document.body).append(tip); // what a dialog does not hold is behind it
   tip.textContent = mark.getAttribute("aria-label");
   tip.hidden = false;
@@ -96,7 +98,10 @@ function showTip(mark) {
   tip.style.top = `${Math.max(4, below ? at.bottom + 4 : at.top - tip.offsetHeight - 4)}px`;
 }
 
-const hideTip = () => { tip.hidden = true; };
+function hideTip() {
+  told = null;
+  tip.hidden = true;
+}
 
 function nearest(marks, x, y) {
   let best = null, least = NEAR;
@@ -153,7 +158,10 @@ function makeEnlargeable(plot) {
 
 dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
 dialog.addEventListener("close", () => { hideTip(); dialog.replaceChildren(); });
-document.addEventListener("scroll", hideTip, { capture: true, passive: true });
+document.addEventListener("scroll", () => { // also what brings a point into view that the keyboard went to
+  if (told && told === document.activeElement) showTip(told);
+  else hideTip();
+}, { capture: true, passive: true });
 
 document.body.append(tip, dialog);
 for (const item of tables) {

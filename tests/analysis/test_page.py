@@ -2,7 +2,9 @@ import base64
 import hashlib
 import re
 
-from analysis.page import FOLDER, policy
+import pandas as pd
+
+from analysis.page import FOLDER, kinds_of, policy
 from analysis.report import main
 
 
@@ -43,3 +45,9 @@ def test_sections_stand_in_order(store, tmp_path):
         *("Class activation maps", "Largest errors", "Data", "About every number", "Where this comes from"),
         "What is missing",
     ]
+
+
+def test_numbers_words_and_sentences_are_told_apart():
+    columns = {"p": ["< 0.001", "n/a"], "kept": ["yes", "no"], "n": ["", "\N{MINUS SIGN}1"], "why": ["so", "s" * 31]}
+    assert kinds_of(pd.DataFrame(columns)) == ["", "word", "", "long"]
+    assert kinds_of(pd.DataFrame(columns=["a"])) == [""]
