@@ -157,7 +157,11 @@ function makeEnlargeable(plot) {
 }
 
 dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
-dialog.addEventListener("close", () => { hideTip(); dialog.replaceChildren(); });
+dialog.addEventListener("close", () => {
+  hideTip();
+  document.body.append(tip);
+  dialog.replaceChildren();
+});
 document.addEventListener("scroll", () => { // also what brings a point into view that the keyboard went to
   if (told && told === document.activeElement) showTip(told);
   else hideTip();
