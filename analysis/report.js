@@ -47,14 +47,15 @@ function makeSortable(table) {
 // The rows of every table: those that the table's own filter and the page's filter by architecture leave.
 const tables = [...document.querySelectorAll(".wide table")].map((table) => {
   const names = [...table.tHead.rows[0].cells].map((cell) => cell.textContent.trim());
-  return { table, architecture: names.indexOf("Architecture"), wanted: "", status: null };
+  return { table, architecture: names.indexOf("Architecture"), wanted: [], status: null };
 });
 let architecture = "";
 
 function filterRows(item) {
   const rows = [...item.table.tBodies[0].rows];
   for (const row of rows) {
-    const own = plain(row.textContent.replace(/\s+/g, " ")).toLowerCase().includes(item.wanted);
+    const text = [...row.cells].map((cell) => plain(cell.textContent)).join(" ").toLowerCase();
+    const own = item.wanted.every((word) => text.includes(word));
     const name = item.architecture < 0 ? architecture : row.cells[item.architecture].textContent.toLowerCase();
     row.hidden = !(own && name.includes(architecture));
   }
@@ -68,7 +69,7 @@ function makeFilter(item) {
   field.setAttribute("aria-label", `Filter the table ${item.table.caption.textContent.trim()}`);
   item.status = element("span", { role: "status" });
   field.addEventListener("input", () => {
-    item.wanted = plain(field.value).toLowerCase();
+    item.wanted = plain(field.value).toLowerCase().split(/\s+/);
     filterRows(item);
   });
   label.append(field);
