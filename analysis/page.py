@@ -22,6 +22,9 @@ FOLDER = Path(__file__).parent
 LONG = 30
 """Characters from which a cell is a sentence, whose lines are broken."""
 
+MANY = 24
+"""Rows from which a table scrolls within the page."""
+
 
 def render(
     settings: Settings, results: Results, made: Sequence[Section], origin: dict[str, Any], *, reload: int = 0
@@ -63,6 +66,7 @@ def render(
         style=Markup(sheet),
         data_uri=style.data_uri,
         kinds_of=kinds_of,
+        many=MANY,
         marks=marks,
         size=size,
     )
