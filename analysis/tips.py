@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from analysis import reference
 from analysis.auroc import Floats
+from analysis.evaluation import MEAN
 from analysis.tables import heading, number
 
 POINT = 72.0
@@ -21,8 +22,36 @@ CURVE = 12
 """Places on a line that answer."""
 VALUES = ("estimate", "difference", "boost")
 """Columns that an interval low to high belongs to."""
-UNSAID = {"cell", "kind", "weights", "row", "y", "x", "family", "level", "low", "high", "margin", "n_resamples"}
-"""Columns that say how a point is drawn, or what the figure says already."""
+HEAD = {"arch", "pretrained", "truncate", "seed", "subset", "task"}
+"""Columns that the first line is made of."""
+UNSAID = HEAD | {
+    "cell",
+    "kind",
+    "weights",
+    "row",
+    "y",
+    "x",
+    "x_low",
+    "x_high",
+    "shown",
+    "bin",
+    "family",
+    "level",
+    "low",
+}
+UNSAID |= {"high", "margin", "unit", "method", "n_units", "n_resamples", "n_defined"}
+"""These too, and columns that say how a point is drawn, or what the figure says already."""
+WORDS = {
+    "imagenet_top1": "ImageNet top-1",
+    "p_holm": "p (Holm)",
+    "noninferior": "Non-inferior",
+    "kept": "Parameters kept (%)",
+    "on_front": "On the front",
+    "share": "Share of resamples",
+    "fpr": "False positive rate",
+    "n_positive": "Positives",
+}
+"""Names of columns for readers; others stand as they are."""
 
 
 @dataclass(frozen=True)
@@ -104,15 +133,16 @@ def _text(row: Mapping[Any, Any]) -> str:
         head.append("pretrained" if row["pretrained"] else "from scratch")
     if row.get("subset") in ("pretrained", "scratch"):
         head.append("pretrained" if row["subset"] == "pretrained" else "from scratch")
-    if row.get("truncate"):
-        head.append(f"truncated by {row['truncate']}")
+    if row.get("truncate", 0) > 0:
+        head.append(f"truncated by {row['truncate']:g}")
     if "seed" in row and not pd.isna(row["seed"]):
         head.append(f"seed {row['seed']}")
+    if isinstance(row.get("task"), str) and row["task"] != MEAN:
+        head.append(heading(row["task"]))
     return "\n".join([", ".join(head), *_numbers(row)])
 
 
 def _numbers(row: Mapping[Any, Any]) -> Iterator[str]:
-    said = {"arch", "pretrained", "truncate", "seed", "subset"} | UNSAID
     value = next((name for name in VALUES if name in row), None)
     if value is not None:
         low, high = row.get("low", np.nan), row.get("high", np.nan)
@@ -120,10 +150,15 @@ def _numbers(row: Mapping[Any, Any]) -> Iterator[str]:
         word = "" if value == "estimate" else f"{heading(value)} "
         yield f"{word}{number(row[value])}{interval}"
     for name, content in row.items():
-        title = heading(str(row["x"])) if name == "x_value" and "x" in row else heading(str(name))
-        if name in said or name == value or pd.isna(content):
+        if name in UNSAID or name == value or pd.isna(content):
             continue
+        word = str(row["x"]) if name == "x_value" and "x" in row else str(name)
+        title = WORDS.get(word, heading(word))
         if isinstance(content, bool | np.bool_):
             yield f"{title}: {'yes' if content else 'no'}"
         elif isinstance(content, int | float | np.number):
-            yield f"{title} {float(content):,.4g}"
+            yield f"{title} {_short(float(content))}"
+
+
+def _short(value: float) -> str:
+    return f"{value / 1e6:,.4g} million" if abs(value) >= 1e6 else f"{value:,.4g}"

@@ -42,7 +42,7 @@ def test_an_axis_may_have_another_unit(scale):
     points = frame(parameters=[11.184e6, 6.968e6], estimate=[0.8, 0.9])
     _, found = drawn(points, lambda ax: ax.scatter(points["parameters"] * scale, points["estimate"]), log=True)
     assert [mark.arch for mark in found] == ["resnet18", "densenet121"]
-    assert "Parameters 1.118e+07" in found[0].text
+    assert "Parameters 11.18 million" in found[0].text
 
 
 def test_what_no_row_explains_says_nothing():
@@ -92,11 +92,12 @@ def test_a_table_without_architectures_has_no_marks():
 
 def test_weights_depth_seed_and_tests_are_said():
     points = frame(estimate=[0.5, 0.6], y=[0.0, 1.0], pretrained=[True, False], truncate=[0, 2], seed=[3, 4])
+    points["task"] = ["mean", "pleural_effusion"]
     points["p_holm"], points["significant"] = [0.012345, np.nan], [True, False]
     _, found = drawn(points, lambda ax: ax.plot(points["estimate"], points["y"], "o"))
     assert [mark.text for mark in found] == [
-        "ResNet18, pretrained, seed 3\n0.500\nP holm 0.01235\nSignificant: yes",
-        "DenseNet121, from scratch, truncated by 2, seed 4\n0.600\nSignificant: no",
+        "ResNet18, pretrained, seed 3\n0.500\np (Holm) 0.01235\nSignificant: yes",
+        "DenseNet121, from scratch, truncated by 2, seed 4, Pleural effusion\n0.600\nSignificant: no",
     ]
 
 
