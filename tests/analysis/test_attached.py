@@ -21,7 +21,7 @@ def written(store, out):
 
 
 def section(page, title):
-    return page.partition(f"<h2>{title}</h2>")[2].partition("<h2>")[0]
+    return page.partition(f">{title}</h2>")[2].partition("<h2 ")[0]
 
 
 def test_the_page_shows_the_card(store, tmp_path):
@@ -71,8 +71,8 @@ def test_the_page_stays_below_ten_megabytes(store, tmp_path):
     for place in range(9):
         record(store, run_id, f"task_{place}", image=bytes(1_000_000))
     page = written(store, tmp_path / "r")
-    assert page.count("data:image/png") == 5
-    assert "4 figures left out here." in page
+    assert page.count("data:image/png") == 4
+    assert "5 figures left out here." in page
     assert len(page.encode()) < 10e6
 
 
@@ -92,5 +92,5 @@ def test_what_other_people_wrote_is_escaped(store, tmp_path, place):
     page = written(store, tmp_path / "r")
     assert "&lt;script&gt;alert(1)" in page.replace("&lt;Script", "&lt;script")
     for file in (tmp_path / "r").rglob("*.*"):
-        if file.suffix in (".html", ".md"):
-            assert "<script" not in file.read_text(encoding="utf-8").lower()
+        if file.suffix in (".html", ".md"):  # a page has a script of its own
+            assert file.read_text(encoding="utf-8").lower().count("<script") == (file.suffix == ".html")

@@ -91,7 +91,7 @@ def test_the_points_are_the_rows_of_the_table(written):
 
 def test_the_page_stands_alone_and_names_what_is_left_out(written):
     page = (written / "index.html").read_text(encoding="utf-8")
-    assert not re.search(r"""(?:src|href)\s*=\s*["'](?!data:)""", page)
+    assert not re.search(r"""(?:src|href)\s*=\s*["'](?!data:|#)""", page)
     assert "@import" not in page
     assert page.count("<script") == 1  # its own, which nothing else may join
     assert "A demonstration, not a reproduction: the pretrained weights of 2 cells are stand-ins" in page
