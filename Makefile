@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast lint perf
+.PHONY: help demo test test-fast lint perf screenshots
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ perf: $(INSTALLED) ## the performance table, a line a figure; minutes
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.perf.index
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.perf.data
 	$(BIN)/python -m tests.perf.training
+
+screenshots: $(INSTALLED) ## docs/mlflow.png and docs/report.png, of made-up runs; needs chromium and chromedriver
+	$(BIN)/python -m docs.screenshots
 
 lint: $(INSTALLED) ## ruff and mypy
 	$(BIN)/ruff check .

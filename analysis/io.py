@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 PAGE = 1000
 """Runs of one answer of the store."""
 FINISHED = "FINISHED"
+SUMMARY_TAG = "summary"
+"""Of the run that holds a published report (`bench.publish`): no cell, and nothing to report on."""
 NUMBER = r"(?i)[-+]?(\d+\.?\d*(e[-+]?\d+)?|nan|inf)"
 """A float as Python writes it."""
 COMPETITION = "atelectasis,cardiomegaly,consolidation,edema,pleural_effusion"
@@ -74,7 +76,7 @@ COLUMNS = (
 
 
 def load_runs(uri: str, experiment: str) -> pd.DataFrame:
-    """Every run of an experiment, whatever its status: one row a run.
+    """Every run of an experiment but its summary, whatever its status: one row a run.
 
     Args:
         uri: tracking store; a relative SQLite file lies in the project folder.
@@ -92,7 +94,7 @@ def load_runs(uri: str, experiment: str) -> pd.DataFrame:
         if found is None or found.lifecycle_stage != "active":
             names = sorted(known.name for known in client.search_experiments())
             raise AnalysisError(f"no experiment {experiment} in {mask(uri)}; there are {', '.join(names) or 'none'}")
-        runs = list(_search(client, found.experiment_id))
+        runs = [run for run in _search(client, found.experiment_id) if run.data.tags.get(SUMMARY_TAG) != "true"]
     head = ["run_id", "name", "status", "cell", "failure", "artifacts", "protocol_settings"]
     return pd.DataFrame(
         [_row(run) for run in runs], columns=[*head, *(column.name for column in COLUMNS)], dtype=object

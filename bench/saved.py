@@ -20,10 +20,8 @@ from analysis.errors import AnalysisError
 from analysis.store import check_reachable, mask, resolve_uri
 from bench.config import to_config
 from bench.data import labels
-from bench.data.cache import crop_corners
-from bench.data.decode import decode
+from bench.data.decode import centre, decode
 from bench.data.index import SHOWN
-from bench.data.sampling import CENTRE
 from bench.data.sets import open_dataset
 from bench.errors import ConfigError, DataError, TrackingError, WeightsError
 from bench.heads import outputs
@@ -180,16 +178,19 @@ def read_test_images(run: SavedRun, paths: Sequence[str], root: str | None) -> n
         DataError: the data set or an image is not there, or the run speaks of another set's images.
     """
     size = run.config.protocol.image
+    files = image_files(run, paths, root)
+    return np.stack([centre(decode(file, size.resize), size.crop) for file in files])[:, None]
+
+
+def image_files(run: SavedRun, paths: Sequence[str], root: str | None) -> list[Path]:
+    """Where the images of `read_test_images` lie.
+
+    Raises:
+        DataError: the data set is not there, or the run speaks of another set's images.
+    """
     data = dataclasses.replace(run.config.data, root=root or run.config.data.root, external=[])
     test = open_dataset(data).test
     unknown = sorted(set(paths) - set(test.frame["path"]))
     if unknown:  # else what a run says of paths could lead anywhere on this machine
         raise DataError(f"{test.root}: no test image {', '.join(unknown[:SHOWN])}; was another set tested?")
-    images = [decode(test.root / path, size.resize) for path in paths]
-    centre = np.full(len(images), CENTRE)
-    corners = crop_corners(np.array([image.shape for image in images]), centre, centre, size.crop)
-    cuts = [
-        image[top : top + size.crop, left : left + size.crop]
-        for image, (top, left) in zip(images, corners.tolist(), strict=True)
-    ]
-    return np.stack(cuts)[:, None]
+    return [test.root / path for path in paths]

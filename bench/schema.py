@@ -285,6 +285,17 @@ class ExportConfig:
 
 
 @dataclass
+class PublishConfig:
+    """Everything that `python -m bench.publish` reads."""
+
+    report: str = MISSING
+    model: str | None = _shaped(r"(?!training-)[^/:]+", "a name without / and :, and not training-...", None)
+    images: int = _at_least(2)
+    root: str | None = None
+    tracking: StoreConfig = field(default_factory=StoreConfig)
+
+
+@dataclass
 class ServerConfig:
     """Which tracking server."""
 
@@ -305,6 +316,7 @@ SCHEMAS: dict[str, type] = {
     "architectures": ArchitecturesConfig,
     "cam": CamConfig,
     "export": ExportConfig,
+    "publish": PublishConfig,
     "sync": SyncConfig,
 }
 """By the name of the primary configuration in conf/."""

@@ -1,4 +1,4 @@
-"""A tracking store over MLflow's client: the only import of mlflow in `bench`."""
+"""A tracking store over MLflow's client: the only door to it in `bench`."""
 
 import gc
 import logging
@@ -20,6 +20,7 @@ from analysis.errors import AnalysisError
 from analysis.store import first_line, mask, resolve_uri
 from bench.databases import check_answer, prepared, sqlite_file
 from bench.errors import TrackingError
+from bench.study import NOTE, description, tags
 
 SETTINGS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
@@ -37,11 +38,6 @@ MOST_CLAIMS = 1000
 """Of one answer; as many cells in training at once. MLflow's limit."""
 CLAIM = "training-"
 CLAIM_NOTE = "A cell that is being trained; gone when it ends. Not a model: only names of models are unique."
-EXPERIMENT_TAGS = {
-    "mlflow.experimentKind": "custom_model_development",  # MLflow's UI opens runs and metrics, not pages about agents
-    "mlflow.note.content": "Transfer learning on chest X-rays: one run is one cell (architecture, weights, truncation, "
-    "seed, protocol, data). Tables with intervals: `python -m analysis.report`.",
-}
 
 
 class UnavailableError(TrackingError):
@@ -95,7 +91,8 @@ def _collector_paused() -> Iterator[None]:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def translated() -> Iterator[None]:
+    """In the block, errors of MLflow, of a database and of files are this module's."""
     kinds = {"RESOURCE_DOES_NOT_EXIST": MissingError, "RESOURCE_ALREADY_EXISTS": TakenError}
     try:
         yield
@@ -123,7 +120,7 @@ class Server:
         self.uri, self.experiment = resolve_uri(uri), experiment
         try:
             check_answer(self.uri)
-            with prepared(self.uri), _translated():
+            with prepared(self.uri), translated():
                 self._client = mlflow.MlflowClient(self.uri, registry_uri=self.uri)
                 self.experiment_id = self._experiment()
                 self._claim = f"{CLAIM}{self.experiment_id}-"
@@ -144,20 +141,26 @@ class Server:
         if file is not None:  # beside the database, not in whichever folder the command was typed
             location = (file.parent / "mlartifacts" / self.experiment).as_uri()
         try:
-            made = self._client.create_experiment(self.experiment, artifact_location=location, tags=EXPERIMENT_TAGS)
+            made = self._client.create_experiment(self.experiment, artifact_location=location, tags=tags())
         except MlflowException as error:
             found = self._client.get_experiment_by_name(self.experiment)
             if found is None:
                 raise error
             return str(found.experiment_id)  # another worker's, made at the same moment
+        self._client.set_experiment_tag(made, NOTE, description(self.experiment, made))  # links need its id
         return str(made)
+
+    @property
+    def client(self) -> mlflow.MlflowClient:
+        """MLflow's own, for `bench.showcase`."""
+        return self._client
 
     def runs(self, cell: str | None = None) -> list[Run]:
         """The runs of a cell, or all, latest first; PAGE at a time."""
         wanted = "" if cell is None else f"tags.cell = '{cell}'"
         found: list[Run] = []
         token: str | None = None
-        with _translated(), _collector_paused():
+        with translated(), _collector_paused():
             while True:
                 page = self._client.search_runs(
                     [self.experiment_id], wanted, max_results=PAGE,
@@ -174,7 +177,7 @@ class Server:
         Raises:
             MissingError: there is none, or it was deleted.
         """
-        with _translated():
+        with translated():
             run = self._client.get_run(run_id)
         if run.info.lifecycle_stage != "active":
             raise MissingError(f"run {run_id} was deleted")
@@ -182,7 +185,7 @@ class Server:
 
     def create_run(self, name: str, tags: Mapping[str, str], started: int) -> str:
         """The id of a new run; `started` in milliseconds since 1970."""
-        with _translated():
+        with translated():
             run = self._client.create_run(self.experiment_id, started, {**tags, MLFLOW_RUN_NAME: name})
         return str(run.info.run_id)
 
@@ -198,35 +201,35 @@ class Server:
         metrics = [Metric(point.key, point.value, point.time, point.step) for point in points]
         pairs = [Param(key, value) for key, value in (params or {}).items()]
         marks = [RunTag(key, value) for key, value in (tags or {}).items()]
-        with _translated():
+        with translated():
             for start in range(0, max(len(metrics), len(pairs), len(marks)), PER_CALL):
                 part = slice(start, start + PER_CALL)
                 self._client.log_batch(run_id, metrics=metrics[part], params=pairs[part], tags=marks[part])
 
     def reopen(self, run_id: str) -> None:
         """Marks a run as RUNNING."""
-        with _translated():
+        with translated():
             self._client.update_run(run_id, status="RUNNING")
 
     def end(self, run_id: str, status: str, ended: int) -> None:
         """Marks a run as ended; `ended` in milliseconds since 1970."""
-        with _translated():
+        with translated():
             self._client.set_terminated(run_id, status, ended)
 
     def upload(self, run_id: str, file: Path, path: str) -> None:
         """Stores a file as the artifact `path`; one that is there is overwritten."""
         parent = str(Path(path).parent)
-        with _translated():
+        with translated():
             self._client.log_artifact(run_id, str(file), None if parent == "." else parent)
 
     def artifacts(self, run_id: str, folder: str) -> list[str]:
         """Paths of the files in a folder of a run's artifacts, in their order."""
-        with _translated():
+        with translated():
             return sorted(item.path for item in self._client.list_artifacts(run_id, folder) if not item.is_dir)
 
     def download(self, run_id: str, path: str) -> Path:
         """A local copy of an artifact; the file itself where the store is on this machine."""
-        with _translated():
+        with translated():
             return Path(self._client.download_artifacts(run_id, path))
 
     def create_claim(self, name: str, tags: Mapping[str, str]) -> None:
@@ -236,12 +239,12 @@ class Server:
             TakenError: there is one of this name. MLflow keeps names of registered models unique: of several processes
                 that ask at once, one succeeds.
         """
-        with _translated():
+        with translated():
             self._client.create_registered_model(self._claim + name, dict(tags), CLAIM_NOTE)
 
     def claims(self, prefix: str) -> dict[str, Mapping[str, str]]:
         """The tags of every claim whose name begins so, by name."""
-        with _translated():
+        with translated():
             named = f"name LIKE '{self._claim}{prefix}%'"
             found = self._client.search_registered_models(named, max_results=MOST_CLAIMS)
         return {model.name.removeprefix(self._claim): model.tags for model in found}
@@ -252,10 +255,10 @@ class Server:
         Raises:
             MissingError: the claim is gone.
         """
-        with _translated():
+        with translated():
             self._client.set_registered_model_tag(self._claim + name, key, value)
 
     def delete_claim(self, name: str) -> None:
         """Removes a claim, if it is there."""
-        with suppress(MissingError), _translated():
+        with suppress(MissingError), translated():
             self._client.delete_registered_model(self._claim + name)

@@ -20,7 +20,7 @@ import pandas as pd
 from filelock import FileLock, Timeout
 
 from bench.data.building import build, stat_all
-from bench.data.decode import DECODER_VERSION
+from bench.data.decode import DECODER_VERSION, crop_corners
 from bench.data.store import Pixels, Store, open_pixels
 from bench.errors import DataError, StorageError
 
@@ -147,12 +147,6 @@ def _square(places: Rows) -> int | None:
     offsets, heights, widths = places
     side = int(heights.max(initial=1))
     return side if ((heights == side) & (widths == side) & (offsets % side**2 == 0)).all() else None
-
-
-def crop_corners(sizes: Rows, vertical: Shares, horizontal: Shares, crop: int) -> Rows:
-    """(top, left) px of cuts at shares in [0, 1] of the free room of images of `sizes` [n, 2], [n, 2] int64."""
-    corners: Rows = np.rint(np.stack([vertical, horizontal], 1) * (sizes - crop)).astype(np.int64)
-    return corners
 
 
 def cache_folder(root: Path, shorter_side: int, folder: Path) -> Path:

@@ -30,6 +30,8 @@ LARGEST_ASPECT = 4.0
 FLAT = 2
 """Grey levels between the darkest and the brightest pixel up to which an image shows nothing: one grey, as JPEG rounds
 it."""
+CENTRE = 0.5
+"""Share of the free room above and to the left of a cut at the centre."""
 LUMA = (0.299, 0.587, 0.114)
 """Weights of red, green and blue. Source: ITU-R BT.601, as JPEG and Pillow."""
 
@@ -51,16 +53,31 @@ class BadImage(DataError):  # noqa: N818  # a fact about an image
 
 
 def decode(path: Path, shorter_side: int) -> Grey:
+    """The image of a file, as `decode_content`.
+
+    Raises:
+        BadImage: it is missing, or as `decode_content`.
+    """
+    return decode_content(_read(path), path, shorter_side)
+
+
+def decode_content(content: bytes, path: Path, shorter_side: int) -> Grey:
     """The image with its shorter side resized (bilinear, antialiased) and its aspect kept, [height, width] uint8.
 
     Colour becomes luma, transparency is ignored. Eight bits stay as they are; more, where no window says how they are
     to be shown, are mapped linearly from the image's own darkest and brightest value to 0 and 255.
 
+    Args:
+        content: of the file.
+        path: its name, which may promise a kind; named where it cannot be used.
+        shorter_side: px.
+
     Raises:
-        BadImage: missing, empty, cut short, of another kind than its name says, of a size that is no radiograph's, or
-            of one grey throughout.
+        BadImage: empty, cut short, of another kind than its name says, of a size that is no radiograph's, or of one
+            grey throughout.
     """
-    content = _read(path)
+    if not content:
+        raise BadImage(path, "is empty (0 bytes)")
     kind = _kind(path, content)
     try:
         grey, (height, width) = _DECODERS[kind](content, shorter_side)
@@ -104,6 +121,21 @@ def resize(grey: Grey, shape: tuple[int, int]) -> Grey:
     return resized
 
 
+def crop_corners(
+    sizes: npt.NDArray[np.int64], vertical: npt.NDArray[np.float64], horizontal: npt.NDArray[np.float64], crop: int
+) -> npt.NDArray[np.int64]:
+    """(top, left) px of cuts at shares in [0, 1] of the free room of images of `sizes` [n, 2], [n, 2] int64."""
+    corners: npt.NDArray[np.int64] = np.rint(np.stack([vertical, horizontal], 1) * (sizes - crop)).astype(np.int64)
+    return corners
+
+
+def centre(grey: Grey, crop: int) -> Grey:
+    """The middle of an image, as every evaluation sees it, [crop, crop]."""
+    middle = np.array([CENTRE])
+    ((top, left),) = crop_corners(np.array([grey.shape]), middle, middle, crop).tolist()
+    return grey[top : top + crop, left : left + crop]
+
+
 def stretch(values: npt.NDArray[Any], low: float, high: float) -> Grey:
     """Values mapped linearly from low (0) to high (255), cut off outside; all 0 where the range is empty."""
     if high == low:
@@ -121,14 +153,11 @@ def luma(colour: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 def _read(path: Path) -> bytes:
     try:
-        content = path.read_bytes()
+        return path.read_bytes()
     except FileNotFoundError:
         raise BadImage(path, "no such image") from None
     except OSError as error:
         raise BadImage(path, f"cannot be read: {error.strerror}") from None
-    if not content:
-        raise BadImage(path, "is empty (0 bytes)")
-    return content
 
 
 def _kind(path: Path, content: bytes) -> str:

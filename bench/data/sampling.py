@@ -8,10 +8,9 @@ import numpy as np
 import numpy.typing as npt
 from torch.utils.data import Sampler
 
+from bench.data.decode import CENTRE
 from bench.errors import DataError
 from bench.schedule import Schedule
-
-CENTRE = 0.5
 
 
 class Draws(NamedTuple):

@@ -15,6 +15,12 @@ def test_every_run_comes_back_with_its_tags_and_settings(four_cells):
     assert failed["failure"] == "WeightsError: no weights"
 
 
+def test_the_summary_run_is_none_of_them(store):
+    cell = store.add("resnet18")
+    store.client.create_run(store.experiment_id, tags={"summary": "true"})
+    assert load_runs(store.uri, "chextransfer")["run_id"].tolist() == [cell]
+
+
 def test_paging_loses_no_run(four_cells, monkeypatch):
     whole = load_runs(four_cells.uri, "chextransfer")
     monkeypatch.setattr(io, "PAGE", 2)
