@@ -15,7 +15,7 @@ from mlflow.types import ColSpec, Schema
 
 from bench.data import phantom
 from bench.errors import ExportError
-from bench.exported import ABOUT, BF16_TOLERANCE, EXPORTED, TOLERANCE
+from bench.exported import ABOUT, EXPORTED, TOLERANCE
 from bench.paths import PROJECT
 from bench.saved import SavedRun, image_files
 
@@ -101,7 +101,7 @@ def check(run: SavedRun, folder: Path, root: str | None) -> float:
         root: of the data set; None is where the run read it.
 
     Raises:
-        ExportError: more than the rounding of the precision that the run predicted in.
+        ExportError: more than rounding.
         DataError: the data set is not there.
     """
     rows = np.unique(np.linspace(0, len(run.test) - 1, min(COMPARED, len(run.test))).round().astype(int))
@@ -111,10 +111,9 @@ def check(run: SavedRun, folder: Path, root: str | None) -> float:
     given = model.predict(pd.DataFrame({COLUMN: [file.read_bytes() for file in files]}))
     saved = chosen[[f"score/{task}" for task in run.tasks]].to_numpy(np.float64)
     difference = float(np.abs(given[list(run.tasks)].to_numpy() - saved).max())
-    allowed = BF16_TOLERANCE if run.precision == "bf16" else TOLERANCE
-    if not difference <= allowed:  # NaN fails, too
+    if not difference <= TOLERANCE:  # NaN fails, too
         raise ExportError(
             f"run {run.run_id}: its packed model differs by {difference:.2g} from its saved scores on {len(files)} of "
-            f"its test images, more than {allowed:g}, and was not registered"
+            f"its test images, more than {TOLERANCE:g}, and was not registered"
         )
     return difference
