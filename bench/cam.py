@@ -218,7 +218,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for overrides in planned.jobs:
             console.print(f"{draw(config.compose_config(overrides, 'cam'))}", soft_wrap=True, highlight=False)
     except BenchError as error:
-        print(f"bench.cam: {error}", file=sys.stderr)  # noqa: T201
+        print(f"bench.cam: {error}", file=sys.stderr)  # noqa: T201  # as above
         return 1
     return 0
 

@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for overrides in planned.jobs:
             export(config.compose_config(overrides, "export"))
     except BenchError as error:
-        print(f"bench.export: {error}", file=sys.stderr)  # noqa: T201
+        print(f"bench.export: {error}", file=sys.stderr)  # noqa: T201  # as above
         return 1
     return 0
 

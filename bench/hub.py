@@ -60,7 +60,7 @@ def _ask(name: str) -> Exception | None:
         try:
             huggingface_hub.get_hf_file_metadata(url, timeout=DEADLINE)
             outcome.append(None)
-        except Exception as error:  # the client raises its HTTP library's own errors, which it has changed before
+        except Exception as error:  # noqa: BLE001  # the client raises its HTTP library's own errors, which it has changed before
             outcome.append(error)
 
     asking = threading.Thread(target=ask, daemon=True)  # a resolver that hangs cannot be stopped, only left behind

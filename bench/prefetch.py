@@ -92,7 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         console.print(__doc__, markup=False)
         return 0
     if sweep.searched:
-        print("bench.prefetch: a search chooses its cells as it goes; name its architectures", file=sys.stderr)  # noqa: T201
+        print("bench.prefetch: a search chooses its cells as it goes; name its architectures", file=sys.stderr)  # noqa: T201  # as above
         return 2
     return bring_all(wanted(sweep.configs) if arguments else paper(), console)
 

@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _show(sweep) if dry else _run(sweep)
     except BenchError as error:  # the tracking store: cells' own are theirs
-        print(f"bench.run: {error}", file=sys.stderr)  # noqa: T201
+        print(f"bench.run: {error}", file=sys.stderr)  # noqa: T201  # as above
         return 1
 
 

@@ -142,10 +142,10 @@ class Server:
             location = (file.parent / "mlartifacts" / self.experiment).as_uri()
         try:
             made = self._client.create_experiment(self.experiment, artifact_location=location, tags=tags())
-        except MlflowException as error:
+        except MlflowException:
             found = self._client.get_experiment_by_name(self.experiment)
             if found is None:
-                raise error
+                raise
             return str(found.experiment_id)  # another worker's, made at the same moment
         self._client.set_experiment_tag(made, NOTE, description(self.experiment, made))  # links need its id
         return str(made)

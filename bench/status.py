@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Prints the states; 0 only if all cells are done, 2 for a wrong command line."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if {"--help", "-h"} & set(arguments):
-        print(USAGE)  # noqa: T201
+        print(USAGE)  # noqa: T201  # plain, for logs and pipes
         return 0
     flags = {"--json", "--watch"} & set(arguments)
     config.register()
@@ -52,7 +52,7 @@ def _look(sweep: Sweep, *, as_json: bool) -> int:
     now = time.time()
     cells = survey(sweep.configs, now=now)
     if as_json:
-        print(json.dumps([_plain(cell) for cell in cells], indent=2))  # noqa: T201
+        print(json.dumps([_plain(cell) for cell in cells], indent=2))  # noqa: T201  # for programs
     else:
         console = Console()
         console.print(states_table(cells, now=now))

@@ -107,7 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 console.print(f"{escape(outcome.name)}: {escape(outcome.said)}", soft_wrap=True, highlight=False)
                 outcomes.append(outcome)
     except BenchError as error:
-        print(f"bench.sync: {error}", file=sys.stderr)  # noqa: T201
+        print(f"bench.sync: {error}", file=sys.stderr)  # noqa: T201  # as above
         return 1
     if not outcomes:
         console.print("nothing to bring in")

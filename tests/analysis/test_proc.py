@@ -80,7 +80,7 @@ def test_the_stored_figures_are_what_r_says(tmp_path):
     if shutil.which("Rscript") is None:
         pytest.skip("no Rscript (Debian: r-cran-proc): the stored pROC figures were not made anew")
     command = ["Rscript", str(REFERENCE / "proc.R"), str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     if "there is no package called" in done.stderr:
         pytest.skip("R has no pROC (Debian: r-cran-proc): the stored figures were not made anew")
     assert done.returncode == 0, done.stderr

@@ -168,7 +168,9 @@ def test_help_and_refusals_load_no_torch(module):
         "assert not {'torch', 'mlflow', 'pandas', 'matplotlib'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
-    helped = subprocess.run([sys.executable, "-m", f"bench.{module}", "--help"], capture_output=True, text=True)
+    helped = subprocess.run(
+        [sys.executable, "-m", f"bench.{module}", "--help"], capture_output=True, text=True, check=False
+    )
     assert helped.returncode == 0
     assert "tracking" in helped.stdout
 

@@ -77,7 +77,7 @@ def test_all_bad_images_missing_ones_too_are_said_together_on_standard_error(wor
 
 
 def test_bad_images_that_are_skipped_are_counted(words, capsys):
-    sorted(root_of(words).rglob("*.jpg"))[0].write_bytes(b"")
+    min(root_of(words).rglob("*.jpg")).write_bytes(b"")
     assert main([*words, "data.on_bad_image=skip"]) == 0
     assert "1 of " in capsys.readouterr().out
 

@@ -72,7 +72,7 @@ def slurm(folder: Path, cpus: int = 2) -> Iterator[Mapping[str, str]]:
     started = []
     try:
         started.append(_start(folder, environment, "munged", "--foreground", "--force", *munge))
-        _await(lambda: (folder / "munge.socket").exists(), started, folder)
+        _await((folder / "munge.socket").exists, started, folder)
         started.append(_start(folder, environment, "slurmctld", "-D"))
         started.append(_start(folder, environment, "slurmd", "-D"))
         _await(lambda: "State=IDLE" in _ask(environment, "scontrol", "show", "node"), started, folder)
