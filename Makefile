@@ -6,9 +6,10 @@ INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-fast lint perf screenshots
+.PHONY: help demo test test-all test-fast test-analysis test-lowest coverage audit lint perf
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -28,6 +29,32 @@ test: $(INSTALLED) ## the whole test suite, offline
 
 test-fast: $(INSTALLED) ## the suite without the tests marked slow
 	$(PYTEST) -m 'not slow'
+
+test-all: test ## the same
+
+# The other environments lie beside the first, and are made anew each time.
+test-analysis: ## the tests of analysis where torch is not installed
+	$(PYTHON) -m venv --clear --upgrade-deps .venv-analysis
+	.venv-analysis/bin/python -m pip install --quiet --constraint constraints.txt --group analysis pytest scikit-learn
+	OMP_NUM_THREADS=1 .venv-analysis/bin/python -m pytest --confcutdir=tests/analysis -m 'not slow' tests/analysis \
+		--deselect tests/analysis/test_reference.py::test_stored_values_are_the_shared_ones
+
+test-lowest: ## the fast tests with the oldest versions that pyproject.toml allows
+	$(PYTHON) -m venv --clear .venv-lowest
+	.venv-lowest/bin/python -m pip install --quiet uv
+	.venv-lowest/bin/uv pip install --quiet --python .venv-lowest --resolution lowest-direct --editable '.[dev]'
+	OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest -m 'not slow'
+
+coverage: $(INSTALLED) ## branch coverage of the whole suite, at least 90 %
+	$(BIN)/python -m coverage erase
+	OMP_NUM_THREADS=1 $(BIN)/python -m coverage run -m pytest --numprocesses auto --dist worksteal
+	$(BIN)/python -m coverage combine --quiet
+	$(BIN)/python -m coverage report
+
+audit: ## known vulnerabilities of the pinned versions; asks pypi.org
+	$(PYTHON) -m venv --clear .venv-audit
+	.venv-audit/bin/python -m pip install --quiet pip-audit
+	.venv-audit/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip
 
 perf: $(INSTALLED) ## the performance table, a line a figure; minutes
 	$(BIN)/python -m tests.perf.statistics
