@@ -171,6 +171,16 @@ def test_p_value_is_never_zero_and_undefined_is_nan(rng):
     assert two_sided_p(np.abs(differences[1:2])).tolist() == [0.2]  # 2 (1 + 0) / (9 + 1): only the defined count
 
 
+def test_p_values_keep_the_shape_of_what_stands_before_the_replicates(rng):
+    differences = rng.normal(rng.normal(size=(3, 4, 1)), 0.5, size=(3, 4, 49))
+    each = [[float(two_sided_p(row)) for row in rows] for rows in differences]
+    np.testing.assert_array_equal(two_sided_p(differences), each)
+
+
+def test_a_single_defined_difference_has_a_p_value():
+    assert float(two_sided_p(np.array([0.1, np.nan, np.nan]))) == 1.0  # 2 (1 + 0) / (1 + 1)
+
+
 @pytest.mark.parametrize(
     ("labels", "scores", "counts", "message"),
     [

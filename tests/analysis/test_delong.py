@@ -192,3 +192,8 @@ def test_refuses_what_it_cannot_use():
         delong_interval([0.5], [0.1], level=0.9, scale="log")
     with pytest.raises(ValueError, match="between 0 and 1"):
         delong_interval([0.5], [0.1], level=95)
+
+
+def test_on_the_logit_scale_the_ends_of_the_range_have_no_interval():
+    for bound in delong_interval([0.0, 1.0, 0.5], [0.01, 0.01, 0.0], level=0.95, scale="logit"):
+        assert np.isnan(bound).all()

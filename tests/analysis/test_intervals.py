@@ -144,3 +144,12 @@ def test_studentised_is_nan_without_an_error(rng):
     assert np.isnan(made.low).all()
     assert np.isnan(made.high).all()
     assert made.n_defined.tolist() == [50, 0]
+
+
+def test_studentised_intervals_keep_the_shape_of_what_stands_before_the_replicates(rng):
+    replicates, errors = rng.normal(size=(2, 3, 200)), rng.uniform(0.5, 2, size=(2, 3, 200))
+    estimates, spread = rng.normal(size=(2, 3)), rng.uniform(0.5, 2, size=(2, 3))
+    made = studentised_interval(estimates, spread, replicates, errors, 0.9)
+    for place in np.ndindex(2, 3):
+        one = studentised_interval(estimates[place], spread[place], replicates[place], errors[place], 0.9)
+        assert (made.low[place], made.high[place], made.n_defined[place]) == one
