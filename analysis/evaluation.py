@@ -40,6 +40,7 @@ class Source:
 
     Attributes:
         evaluation: the data.
+        unit: what is resampled.
         codes: [n] the unit of each row, from 0.
         n_units: how many units there are.
         n_resamples: resamples.
@@ -48,6 +49,7 @@ class Source:
     """
 
     evaluation: Evaluation
+    unit: str
     codes: npt.NDArray[np.int64]
     n_units: int
     n_resamples: int
@@ -165,7 +167,7 @@ def resample(
     codes, n_units = unit_codes(evaluation.keys, unit)
     # strata take several passes over the same draws, so they get a generator of their own
     before = rng.spawn(1)[0] if stratified else deepcopy(rng)
-    source = Source(evaluation, codes, n_units, n_resamples, before, stratified)
+    source = Source(evaluation, unit, codes, n_units, n_resamples, before, stratified)
     labels, scores, known = evaluation.labels, evaluation.scores, labelled(evaluation.labels)
     if stratified:
         by_row = [counts[:, codes] for counts in source.counts()]

@@ -7,13 +7,15 @@ from matplotlib.figure import Figure
 
 from analysis.maps import ActivationMap
 from analysis.mistakes import CellMistakes
+from analysis.tables import Cell, cells
 
 
 @dataclass(frozen=True)
 class Table:
     """One table: `name` is its file's, `raw` goes into the CSV, `display` before readers.
 
-    A `folded` table is behind that line until a reader opens it.
+    A `folded` table is behind that line until a reader opens it. `strong` says which cells of `display` are bold: a
+    frame of bool with the same shape, or None.
     """
 
     name: str
@@ -21,6 +23,12 @@ class Table:
     display: pd.DataFrame
     notes: list[str]
     folded: str = ""
+    strong: pd.DataFrame | None = None
+
+    @property
+    def rows(self) -> list[list[Cell]]:
+        """The cells of `display`, for a page."""
+        return cells(self.display, self.strong)
 
 
 @dataclass(frozen=True)

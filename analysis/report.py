@@ -114,7 +114,7 @@ def _make(folder: Path, settings: Settings, words: Sequence[str], results: Resul
     made = sections(settings, results)
     for section in made:
         for table in section.tables:
-            write_table(table.raw, table.display, folder / "tables", table.name, table.notes)
+            write_table(table.raw, table.display, folder / "tables", table.name, table.notes, table.strong)
         for picture in section.pictures:
             style.save(picture.figure, picture.points, folder / "figures", picture.name)
     verdicts = verdicts_dict(results.tables["verdicts"], results.barriers)

@@ -8,6 +8,7 @@ import pandas as pd
 
 from analysis.artifacts import load_predictions
 from analysis.associations import correlation_table
+from analysis.best import with_best
 from analysis.boosts import corrected, pooled_table
 from analysis.cards import Cards, load_cards
 from analysis.cells import left_out, select_cells
@@ -152,7 +153,7 @@ def _tables(
     correlations = correlation_table(groups, grouped, level=level, n_permutations=settings.permutations, rng=rng)
     smallest, factors = smallest_tables(groups, grouped, level=level, margin=margin)
     return {
-        "auroc": auroc_table(cells, replicates, level=level, interval=interval),
+        "auroc": with_best(auroc_table(cells, replicates, level=level, interval=interval), replicates, level=level),
         "seeds": spread_table(cells, replicates),
         "boost": corrected(boost_table(groups, grouped, level=level, interval=interval)),
         "boost_pooled": pooled,

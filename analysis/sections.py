@@ -2,12 +2,14 @@
 
 from analysis import attached, boosts, displays, family, pareto, seeds, tables, truncation
 from analysis.associations import correlation_display, of_record
+from analysis.best import best_note
 from analysis.figures import auroc as auroc_figure
 from analysis.figures import boost as boost_figure
 from analysis.figures import correlation as correlation_figure
 from analysis.figures import family as family_figure
 from analysis.figures import pareto as pareto_figure
 from analysis.figures import truncation as truncation_figure
+from analysis.figures.style import Format
 from analysis.parts import Picture, Section, Table
 from analysis.results import Results
 from analysis.settings import Settings
@@ -67,6 +69,10 @@ def _heads(results: Results) -> list[str]:
     return [*([results.warning] if results.warning else []), *results.incomplete]
 
 
+def _form(settings: Settings) -> Format:
+    return Format(settings.figures.width, settings.figures.font)
+
+
 def _verdicts(results: Results) -> Section:
     raw = results.tables["verdicts"]
     why = [f"No verdict may be given here: {'; '.join(results.barriers)}."] if results.barriers else []
@@ -77,16 +83,16 @@ def _verdicts(results: Results) -> Section:
 def _auroc(settings: Settings, results: Results) -> Section:
     raw = results.tables["auroc"]
     one = ["The intervals are about which patients were tested; they hold no variation between training seeds."]
-    about = [*one, *notes(settings, results)]
-    points = auroc_figure.table(raw)
-    drawn = auroc_figure.figure(raw, points, _heads(results))
+    about = [*one, best_note(settings.level), *notes(settings, results)]
+    shown, points = tables.auroc_display(raw), auroc_figure.table(raw)
+    drawn = auroc_figure.figure(raw, points, _heads(results), _form(settings))
     alt = "Mean AUROC of each architecture with its interval, pretrained beside scratch"
     spread = results.tables["seeds"]
     several = "Standard deviation and range over the seeds of a network, on the same test set."
     return Section(
         "AUROC",
         [
-            Table("auroc", raw, tables.auroc_display(raw), about),
+            Table("auroc", raw, shown, about, strong=tables.auroc_strong(raw, shown)),
             Table("seeds", spread, displays.seeds_display(spread), [several, *_heads(results)]),
         ],
         [Picture("auroc", drawn, points, alt)],
@@ -105,10 +111,11 @@ def _boost(settings: Settings, results: Results) -> Section:
     if len(raw):
         points = boost_figure.table(raw, pooled)
         alt = "Boost of each architecture with its interval, and the mean"
-        pictures.append(Picture("boost", boost_figure.figure(raw, points, _heads(results)), points, alt))
+        drawn = boost_figure.figure(raw, points, _heads(results), _form(settings))
+        pictures.append(Picture("boost", drawn, points, alt))
         points = boost_figure.size_table(raw, results.groups)
         if len(points):
-            drawn = boost_figure.size_figure(raw, points, _heads(results))
+            drawn = boost_figure.size_figure(raw, points, _heads(results), _form(settings))
             pictures.append(Picture("boost_size", drawn, points, "Boost against the number of parameters"))
     return Section(
         "Pretraining boost",
@@ -131,7 +138,7 @@ def _correlations(settings: Settings, results: Results) -> Section:
     pictures = []
     if enough:
         drawn = correlation_figure.table(results.points)
-        made = correlation_figure.figure(drawn, of_record(raw), _heads(results))
+        made = correlation_figure.figure(drawn, of_record(raw), _heads(results), _form(settings))
         pictures.append(Picture("correlations", made, drawn, "ImageNet top-1 and size against AUROC"))
     absent = "" if enough else f"A correlation takes {MIN_POINTS} architectures, and there are not as many here."
     # readers see the interval that carries most; every method's and interval's row is in the CSV file
@@ -150,7 +157,8 @@ def _family(settings: Settings, results: Results) -> Section:
         about = (
             f"Bars: {100 * settings.level:.4g} % percentile bootstrap interval over the test set, {settings.resamples} "
         )
-        made = family_figure.figure(drawn, [*_heads(results), about + f"resamples, unit {settings.unit}."])
+        about += f"resamples, unit {settings.unit}."
+        made = family_figure.figure(drawn, [*_heads(results), about], _form(settings))
         pictures.append(Picture("family", made, drawn, "AUROC against size, a line for each family"))
     return Section("Family against size", [table], pictures, absent)
 
@@ -164,7 +172,7 @@ def _truncation(settings: Settings, results: Results) -> Section:
     pictures = []
     if len(raw):
         points = truncation_figure.table(raw)
-        drawn = truncation_figure.figure(raw, points, _heads(results))
+        drawn = truncation_figure.figure(raw, points, _heads(results), _form(settings))
         pictures.append(Picture("truncation", drawn, points, "AUROC lost against parameters kept"))
     return Section(
         "Truncation",
@@ -184,7 +192,7 @@ def _pareto(settings: Settings, results: Results) -> Section:
     pictures = []
     if len(raw):
         points = pareto_figure.table(raw)
-        drawn = pareto_figure.figure(raw, points, _heads(results))
+        drawn = pareto_figure.figure(raw, points, _heads(results), _form(settings))
         pictures.append(Picture("pareto", drawn, points, "Mean AUROC against cost"))
     return Section("Accuracy and cost", [Table("pareto", raw, displays.pareto_display(raw), mine)], pictures)
 

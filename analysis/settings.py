@@ -14,6 +14,8 @@ PROJECT = Path(__file__).resolve().parent.parent
 DEFAULTS = PROJECT / "conf" / "report.yaml"
 UNIT_WORDS = ("study", "patient", "image")
 INTERVAL_WORDS = ("percentile", "bca", "studentised")
+WIDTH_WORDS = ("one", "two")
+FONT_WORDS = ("sans", "serif")
 _RULES = {
     "resamples": "a whole number of at least 1",
     "level": "a number between 0 and 1, both excluded",
@@ -29,6 +31,8 @@ _RULES = {
     "watch_seconds": "a whole number of at least 1",
     "evaluation.level": "study or image",
     "evaluation.views": "max or mean",
+    "figures.width": f"one of {', '.join(WIDTH_WORDS)}",
+    "figures.font": f"one of {', '.join(FONT_WORDS)}",
 }
 """What a value must be, where not every text will do."""
 
@@ -47,6 +51,14 @@ class EvaluationFilter:
     tasks: str | None = None
     level: str | None = None
     views: str | None = None
+
+
+@dataclass
+class FigureSettings:
+    """How figures are printed."""
+
+    width: str = "two"
+    font: str = "sans"
 
 
 @dataclass
@@ -75,6 +87,7 @@ class Settings:
     images: bool = True
     watch: bool = False
     watch_seconds: int = 60
+    figures: FigureSettings = field(default_factory=FigureSettings)
 
     def filters(self) -> dict[str, str]:
         """The filters that are set, by the column of the runs that they select on."""
@@ -138,6 +151,8 @@ def _check_values(settings: Settings) -> None:
         "watch_seconds": settings.watch_seconds >= 1,
         "evaluation.level": evaluation.level in (None, "study", "image"),
         "evaluation.views": evaluation.views in (None, "max", "mean"),
+        "figures.width": settings.figures.width in WIDTH_WORDS,
+        "figures.font": settings.figures.font in FONT_WORDS,
         "experiment": bool(settings.experiment.strip()),
         "tracking.uri": bool(settings.tracking.uri.strip()),
         "out": bool(settings.out.strip()),

@@ -4,12 +4,15 @@ import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 
 from analysis.evaluation import MEAN
 
 UNDEFINED = "n/a"
+TIED = "tied_with_best"
+"""Column of the raw table that makes a cell bold (`best.with_best`)."""
 _LATEX = {
     "\\": r"\textbackslash{}",
     **{char: f"\\{char}" for char in "&%$#_{}"},
@@ -20,6 +23,30 @@ _LATEX = {
     "|": r"\textbar{}",
     "\N{MINUS SIGN}": "$-$",
 }
+
+
+class Cell(NamedTuple):
+    """A cell for readers."""
+
+    text: str
+    strong: bool
+
+
+def cells(display: pd.DataFrame, strong: pd.DataFrame | None = None) -> list[list[Cell]]:
+    """Row by row, each cell with whether it is bold.
+
+    Args:
+        display: frame of text.
+        strong: frame of bool with the same shape; None where nothing is.
+
+    Raises:
+        ValueError: two shapes.
+    """
+    if strong is not None and strong.shape != display.shape:
+        raise ValueError(f"strong has shape {strong.shape}, and the table {display.shape}")
+    marks = [[False] * display.shape[1]] * len(display) if strong is None else strong.to_numpy(dtype=bool).tolist()
+    texts = display.to_numpy().tolist()
+    return [[Cell(*pair) for pair in zip(*row, strict=True)] for row in zip(texts, marks, strict=True)]
 
 
 def number(value: float, digits: int = 3, *, signed: bool = False) -> str:
@@ -68,6 +95,21 @@ def auroc_display(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def auroc_strong(table: pd.DataFrame, display: pd.DataFrame) -> pd.DataFrame:
+    """Which cells of `display` are bold: the AUROCs that are tied with the best of their column.
+
+    Args:
+        table: what `best.with_best` gives.
+        display: what `auroc_display` makes of it.
+    """
+    titles = ["Mean" if task == MEAN else heading(task) for task in table["task"]]
+    tied = [
+        dict(zip(cell["title"], cell[TIED], strict=True))
+        for _, cell in table.assign(title=titles).groupby("cell", sort=False)
+    ]
+    return pd.DataFrame(tied).reindex(columns=display.columns, fill_value=False).astype(bool)
+
+
 def boost_display(table: pd.DataFrame) -> pd.DataFrame:
     """One row a pair of cells: mean boost with interval and p-value, then each task's boost; all text.
 
@@ -84,7 +126,14 @@ def boost_display(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=None if rows else ["Architecture", "Seed", "Mean", "Low", "High", "p"])
 
 
-def write_table(raw: pd.DataFrame, display: pd.DataFrame, folder: Path, name: str, notes: Sequence[str]) -> None:
+def write_table(
+    raw: pd.DataFrame,
+    display: pd.DataFrame,
+    folder: Path,
+    name: str,
+    notes: Sequence[str],
+    strong: pd.DataFrame | None = None,
+) -> None:
     """Writes `name`.csv (raw numbers, full precision), .md and .tex (rounded, with the notes below).
 
     Args:
@@ -93,25 +142,26 @@ def write_table(raw: pd.DataFrame, display: pd.DataFrame, folder: Path, name: st
         folder: exists.
         name: of the files.
         notes: sentences that explain the numbers.
+        strong: which cells of `display` are bold.
     """
     raw.to_csv(folder / f"{name}.csv", index=False)
-    (folder / f"{name}.md").write_text(markdown(display, notes), encoding="utf-8")
-    (folder / f"{name}.tex").write_text(latex(display, notes), encoding="utf-8")
+    (folder / f"{name}.md").write_text(markdown(display, notes, strong), encoding="utf-8")
+    (folder / f"{name}.tex").write_text(latex(display, notes, strong), encoding="utf-8")
 
 
-def markdown(display: pd.DataFrame, notes: Sequence[str]) -> str:
+def markdown(display: pd.DataFrame, notes: Sequence[str], strong: pd.DataFrame | None = None) -> str:
     """A Markdown table, numbers flush right, and the notes below it."""
     right = [_is_numeric(display[name]) for name in display.columns]
     lines = [
         _pipe([escape_markdown(str(name)) for name in display.columns]),
         _pipe(["---:" if flush else "---" for flush in right]),
-        *(_pipe([escape_markdown(cell) for cell in row]) for row in display.itertuples(index=False)),
+        *(_pipe([_bold_markdown(cell) for cell in row]) for row in cells(display, strong)),
         *(f"\n{escape_markdown(note)}" for note in notes),
     ]
     return "\n".join(lines) + "\n"
 
 
-def latex(display: pd.DataFrame, notes: Sequence[str]) -> str:
+def latex(display: pd.DataFrame, notes: Sequence[str], strong: pd.DataFrame | None = None) -> str:
     """A LaTeX `tabular` with the rules of booktabs, and the notes below it."""
     columns = "".join("r" if _is_numeric(display[name]) else "l" for name in display.columns)
     end = r" \\"
@@ -121,7 +171,7 @@ def latex(display: pd.DataFrame, notes: Sequence[str]) -> str:
         r"\toprule",
         " & ".join(escape_latex(str(name)) for name in display.columns) + end,
         r"\midrule",
-        *(" & ".join(escape_latex(cell) for cell in row) + end for row in display.itertuples(index=False)),
+        *(" & ".join(_bold_latex(cell) for cell in row) + end for row in cells(display, strong)),
         r"\bottomrule",
         r"\end{tabular}",
         *(rf"\par {escape_latex(note)}" for note in notes),
@@ -164,6 +214,16 @@ def _estimates(rows: pd.DataFrame, *, signed: bool) -> dict[str, str]:
 
 def _is_numeric(column: pd.Series) -> bool:
     return all(re.fullmatch(rf"[<+\N{{MINUS SIGN}}\s\d.,]+|{UNDEFINED}", cell) for cell in column)
+
+
+def _bold_markdown(cell: Cell) -> str:
+    text = escape_markdown(cell.text)
+    return f"**{text}**" if cell.strong and text else text
+
+
+def _bold_latex(cell: Cell) -> str:
+    text = escape_latex(cell.text)
+    return rf"\textbf{{{text}}}" if cell.strong and text else text
 
 
 def _one_line(text: str) -> str:

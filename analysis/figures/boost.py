@@ -1,7 +1,7 @@
 """Boost of pretraining: one row an architecture, and against size."""
 
-import textwrap
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,27 +9,34 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
 
+from analysis import reference
 from analysis.boosts import FIXED, MEAN_BOOST, significant
 from analysis.evaluation import MEAN
-from analysis.figures.labels import kinds, place
-from analysis.figures.style import GREY, MM, PRETRAINED, RC
+from analysis.figures.canvas import (
+    GAP,
+    bottom,
+    canvas,
+    faintness,
+    interval_note,
+    legend,
+    name_rows,
+    nothing,
+    row_height,
+    settle,
+    ticks_in_millions,
+    unnamed_note,
+)
+from analysis.figures.labels import place
+from analysis.figures.style import GREY, MM, TWO, Format, family_handles, mark
 from analysis.seeds import numbers
-from analysis.tables import count
 
 POINTS = ["kind", "arch", "family", "row", "estimate", "low", "high", "p_holm", "significant"]
 SIZE_POINTS = ["arch", "family", "parameters", "estimate", "low", "high"]
 ARCHITECTURE, POOLED = "architecture", "pooled"
 POOLED_NAME = "mean of all"
-GAP = 0.5
-"""Between families, in rows."""
-ROW = 5.0
-"""Height of a row, mm."""
-WIDTH = 150.0
-HEIGHT = 95.0
-"""Of the figure against size; both mm."""
-NOTE_CHARACTERS = 110
+HEIGHT, LOW = 85.0, 68.0
+"""Of the figure against size, across two columns and across one, mm."""
 
 
 def table(boosts: pd.DataFrame, pooled: pd.DataFrame | None = None) -> pd.DataFrame:
@@ -57,52 +64,41 @@ def table(boosts: pd.DataFrame, pooled: pd.DataFrame | None = None) -> pd.DataFr
     return pd.concat([points, mean], ignore_index=True)
 
 
-def draw(table: pd.DataFrame, ax: Axes) -> None:
-    """Draws the points: filled where significant after correction, open where not, a diamond for the mean of all.
+def draw(table: pd.DataFrame, ax: Axes, form: Format = TWO) -> None:
+    """Draws the points: filled where significant after correction, open where not; the mean of all in black.
 
     Args:
         table: what `table` gives.
         ax: to draw on.
+        form: narrow figures name no family.
     """
     ax.axvline(0, color="0.6", linewidth=0.8)
-    for kind, marker, colour in ((ARCHITECTURE, "o", PRETRAINED), (POOLED, "D", "black")):
-        rows = table[table["kind"] == kind]
-        ax.hlines(rows["row"], rows["low"], rows["high"], color=colour, linewidth=1.1)
-        for filled, face in ((True, colour), (False, "white")):
-            some = rows if kind == POOLED else rows[rows["significant"].astype(bool) == filled]
-            if len(some) and (kind == ARCHITECTURE or filled):
-                ax.plot(
-                    some["estimate"], some["row"], linestyle="none", marker=marker, markersize=4,
-                    color=colour, markerfacecolor=face,
-                )  # fmt: skip
-    ax.set_yticks(table["row"], table["arch"], parse_math=False)
-    ax.tick_params(axis="y", length=0)
-    ax.set_ylim(_bottom(table), -0.6)
-    ax.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
-    ax.grid(axis="x", color="0.9", linewidth=0.6)
-    ax.set_axisbelow(True)
-    for family, members in table[table["kind"] == ARCHITECTURE].groupby("family", sort=False):
-        ax.text(
-            1.015, members["row"].mean(), str(family),
-            transform=ax.get_yaxis_transform(), va="center", color=GREY, fontsize=7, parse_math=False,
+    height = row_height(bottom(table))
+    size = min(4.0, 0.7 * height * MM * 72)
+    for (kind, family, filled), rows in table.groupby(["kind", "family", "significant"], sort=False):
+        colour, marker = ("black", "*") if kind == POOLED else mark(family)
+        ax.hlines(rows["row"], rows["low"], rows["high"], color=colour, linewidth=min(1.1, size / 3))
+        ax.plot(
+            rows["estimate"], rows["row"], linestyle="none", marker=marker,
+            markersize=2 * size if kind == POOLED else size, color=colour, markeredgewidth=min(0.9, size / 4),
+            markerfacecolor=colour if filled or kind == POOLED else "white",
         )  # fmt: skip
+    names = table["arch"].map(lambda arch: reference.label(str(arch)))
+    name_rows(ax, table.assign(name=names), height, families=not form.narrow)
     if table.empty:
-        _nothing(ax, "no architecture has both a pretrained and a scratch network")
+        nothing(ax, "no architecture has both a pretrained and a scratch network")
 
 
-def figure(boosts: pd.DataFrame, points: pd.DataFrame, notes: Sequence[str] = ()) -> Figure:
+def figure(boosts: pd.DataFrame, points: pd.DataFrame, notes: Sequence[str] = (), form: Format = TWO) -> Figure:
     """The whole forest plot, as tall as its rows need; `boosts` is the table that the points come from."""
-    with rc_context(RC):
-        made, ax = _canvas(WIDTH, 32 + ROW * (_bottom(points) + 0.6), notes)
-        draw(points, ax)
-        ax.set_xlabel(f"Boost of pretraining in mean AUROC\n({_about(boosts)})")
-        handles = [
-            Line2D(
-                [], [], linestyle="none", marker="o", markersize=4, color=PRETRAINED, markerfacecolor=face, label=text
-            )
-            for text, face in (("significant after Holm's correction", PRETRAINED), ("not so", "white"))
-        ]
-        made.legend(handles=handles, loc="outside lower center", ncols=2)
+    mean, height = boosts[boosts["task"] == MEAN], row_height(bottom(points))
+    about = [interval_note(mean, "paired"), *_test_note(mean), *unnamed_note(height)]
+    with rc_context(form.rc):
+        made, (ax,) = canvas(form, 20 + height * (bottom(points) + 0.6), [*notes, *about])
+        draw(points, ax, form)
+        if len(points):
+            ax.set_xlabel("Boost of pretraining in mean AUROC")
+            legend(made, _handles(points), form)
         return made
 
 
@@ -124,74 +120,50 @@ def draw_size(table: pd.DataFrame, ax: Axes) -> None:
 
     Args:
         table: what `size_table` gives.
-        ax: to draw on; `label_size` names the points once its figure is laid out.
+        ax: to draw on; `size_figure` names the points once it is laid out.
     """
     ax.axhline(0, color="0.6", linewidth=0.8)
-    for family, (colour, marker) in kinds([str(name) for name in table["family"]]).items():
-        rows = table[table["family"] == family]
+    for family, rows in table.groupby("family", sort=False):
+        colour, marker = mark(family)
         millions = rows["parameters"] / 1e6
-        ax.vlines(millions, rows["low"], rows["high"], color=colour, linewidth=0.9, alpha=0.6)
-        ax.plot(millions, rows["estimate"], linestyle="none", marker=marker, markersize=4, color=colour, label=family)
+        ax.vlines(millions, rows["low"], rows["high"], color=colour, linewidth=0.9, alpha=faintness(len(table)))
+        ax.plot(millions, rows["estimate"], linestyle="none", marker=marker, markersize=4, color=colour)
     ax.set_xscale("log")
     ticks_in_millions(ax, table["parameters"] / 1e6)
     ax.grid(color="0.9", linewidth=0.6)
     ax.set_axisbelow(True)
+    ax.set_xlabel("Parameters of the pretrained network (millions)")
+    ax.set_ylabel("Boost in mean AUROC")
     if table.empty:
-        _nothing(ax, "no boost with a known number of parameters")
+        nothing(ax, "no boost with a known number of parameters")
 
 
-def size_figure(boosts: pd.DataFrame, points: pd.DataFrame, notes: Sequence[str] = ()) -> Figure:
+def size_figure(boosts: pd.DataFrame, points: pd.DataFrame, notes: Sequence[str] = (), form: Format = TWO) -> Figure:
     """Boost against size; `boosts` is the table that the points come from."""
-    with rc_context(RC | {"axes.spines.left": True}):
-        made, ax = _canvas(WIDTH, HEIGHT, notes)
+    about = interval_note(boosts[boosts["task"] == MEAN], "paired")
+    with rc_context(form.rc):
+        made, (ax,) = canvas(form, LOW if form.narrow else HEIGHT, [*notes, about])
         draw_size(points, ax)
-        ax.set_xlabel(f"Parameters of the pretrained network (millions)\n({_about(boosts)})")
-        ax.set_ylabel("Boost in mean AUROC")
-        if len(points):
-            made.legend(*ax.get_legend_handles_labels(), loc="outside right center")
-        made.draw_without_rendering()
-        place(ax, points["parameters"] / 1e6, points["estimate"], [str(name) for name in points["arch"]])
+        legend(made, family_handles(points["family"]), form)
+        settle(made)
+        colours = [mark(family)[0] for family in points["family"]]
+        names = [reference.label(str(arch)) for arch in points["arch"]]
+        place(ax, points["parameters"] / 1e6, points["estimate"], names, colours=colours)
         return made
 
 
-def ticks_in_millions(ax: Axes, millions: pd.Series) -> None:
-    """Ticks of a logarithmic x axis around the values, plain numbers: 1, 2, 5, 10, or closer where few of these fit."""
-    known = millions[millions > 0].to_numpy(dtype=float)
-    if known.size == 0:
-        return
-    low, high = known.min() / 1.25, known.max() * 1.25
-    decades = [10.0**e for e in range(-4, 6)]
-    for steps in ((1, 2, 5), (1, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9)):
-        ticks = [m * decade for decade in decades for m in steps if low <= m * decade <= high]
-        if len(ticks) > 2:
-            break
-    ax.set_xlim(low, high)
-    ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-    ax.set_xticks([], minor=True)
+def _test_note(mean: pd.DataFrame) -> list[str]:
+    if mean.empty or "n_tests" not in mean:
+        return []
+    alpha = f"{1 - mean['level'].iloc[0]:.2g}"
+    return [f"Filled: p < {alpha} after Holm's correction over {mean['n_tests'].iloc[0]} architectures, two-sided."]
 
 
-def _canvas(width: float, height: float, notes: Sequence[str]) -> tuple[Figure, Axes]:
-    lines = [line for note in notes for line in textwrap.wrap(note, NOTE_CHARACTERS)]
-    made = Figure(figsize=(width * MM, (height + 3.5 * len(lines)) * MM), layout="constrained")
-    if lines:
-        made.suptitle("\n".join(lines), x=0.01, ha="left", color=GREY, fontsize=7, parse_math=False)
-    return made, made.add_subplot()
-
-
-def _about(boosts: pd.DataFrame) -> str:
-    mean = boosts[boosts["task"] == MEAN]
-    if mean.empty:
-        return "nothing to compare"
-    first = mean.iloc[0]
-    return (
-        f"{100 * first['level']:.4g} % {first['method']} interval, paired; "
-        f"n = {count(int(first['n_units']), str(first['unit']))}, {first['n_resamples']} resamples"
-    )
-
-
-def _bottom(table: pd.DataFrame) -> float:
-    return 0.6 if table.empty else float(table["row"].max()) + 0.6
-
-
-def _nothing(ax: Axes, text: str) -> None:
-    ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", color=GREY)
+def _handles(points: pd.DataFrame) -> list[Line2D]:
+    style: Any = {"linestyle": "none", "color": GREY, "marker": "o", "markersize": 4}
+    handles = [Line2D([], [], **style, markerfacecolor=GREY, label="significant after Holm's correction")]
+    handles += [Line2D([], [], **style, markerfacecolor="white", label="not so")]
+    if (points["kind"] == POOLED).any():
+        star: Any = {"linestyle": "none", "color": "black", "marker": "*", "markersize": 8}
+        handles.append(Line2D([], [], **star, label="mean of these architectures, not corrected"))
+    return handles

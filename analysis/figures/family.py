@@ -1,21 +1,17 @@
 """Mean AUROC against size, the networks of a family joined by a line: does the family or the size decide?"""
 
-import textwrap
 from collections.abc import Sequence
 
 import pandas as pd
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from analysis.figures.style import FAMILIES, GREY, MM, OTHER_FAMILY, RC
+from analysis.figures.canvas import canvas, faintness, legend, nothing, ticks_in_millions
+from analysis.figures.style import TWO, Format, family_handles, mark
 
-WIDTH, HEIGHT = 150.0, 70.0
-"""Of the figure without its notes, mm."""
-MILLIONS = (1, 2, 5, 10, 20, 50, 100, 200)
-NOTE_CHARACTERS = 110
-"""Of a line above the axes, at most."""
+HEIGHT = 66.0
+"""Of a row of panels, mm."""
 TITLES = {"pretrained": "pretrained", "scratch": "from scratch"}
 
 
@@ -41,39 +37,38 @@ def draw(table: pd.DataFrame, ax: Axes) -> None:
         ax: to draw on.
     """
     for family, members in table.groupby("family", sort=False):
-        colour, marker = FAMILIES.get(str(family), OTHER_FAMILY)
+        colour, marker = mark(family)
         millions = members["parameters"] / 1e6
-        ax.vlines(millions, members["low"], members["high"], color=colour, linewidth=0.6, alpha=0.4)
+        ax.vlines(millions, members["low"], members["high"], color=colour, linewidth=0.6, alpha=faintness(len(table)))
         ax.plot(
             millions, members["estimate"], color=colour, marker=marker, markersize=4, linewidth=1, label=str(family)
         )
     ax.set_xscale("log")
-    ax.xaxis.set_major_locator(FixedLocator(MILLIONS))
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    ax.xaxis.set_minor_locator(NullLocator())
+    ticks_in_millions(ax, table["parameters"] / 1e6)
     ax.grid(color="0.94", linewidth=0.5)
     ax.set_axisbelow(True)
-    ax.set_xlabel("Parameters (million)")
-    ax.set_title(TITLES.get(str(table["subset"].iloc[0]), str(table["subset"].iloc[0])), loc="left", parse_math=False)
+    ax.set_xlabel("Parameters (millions)")
+    ax.set_ylabel("Mean AUROC")
+    if table.empty:
+        nothing(ax, "no network with a known number of parameters")
 
 
-def figure(drawn: pd.DataFrame, notes: Sequence[str] = ()) -> Figure:
+def figure(drawn: pd.DataFrame, notes: Sequence[str] = (), form: Format = TWO) -> Figure:
     """The whole figure, a panel a subset with one axis of AUROC.
 
     Args:
         drawn: what `table` gives, not empty.
         notes: sentences above the panels; what the bars are must be among them.
+        form: width and font; in one column the panels lie one below the other.
     """
-    lines = [line for note in notes for line in textwrap.wrap(note, NOTE_CHARACTERS)]
     subsets = list(dict.fromkeys(drawn["subset"]))
-    with rc_context(RC | {"axes.spines.left": True}):
-        made = Figure(figsize=(WIDTH * MM, (HEIGHT + 3.5 * len(lines)) * MM), layout="constrained")
-        axes = made.subplots(1, len(subsets), sharey=True, squeeze=False)[0]
+    rows, columns = (len(subsets), 1) if form.narrow else (1, len(subsets))
+    with rc_context(form.rc):
+        made, axes = canvas(form, HEIGHT * rows + 6, notes, rows=rows, columns=columns, sharey=True)
         for subset, ax in zip(subsets, axes, strict=True):
             draw(drawn[drawn["subset"] == subset], ax)
-        axes[0].set_ylabel("Mean AUROC")
-        handles = {label: handle for ax in axes for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)}
-        made.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=6, fontsize=7)
-        if lines:
-            made.suptitle("\n".join(lines), x=0.01, ha="left", color=GREY, fontsize=7, parse_math=False)
+            ax.set_title(TITLES.get(str(subset), str(subset)), loc="left", parse_math=False)
+            if ax is not axes[0] and not form.narrow:
+                ax.set_ylabel("")
+        legend(made, family_handles(drawn["family"], linestyle="-", linewidth=1), form)
     return made

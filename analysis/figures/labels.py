@@ -5,75 +5,136 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
+from matplotlib.text import Annotation, Text
 
+from analysis.auroc import Floats
 from analysis.figures.style import GREY
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-"""Source: Okabe and Ito, Color Universal Design, 2008."""
-MARKERS = ("o", "D", "s", "^", "v", "P", "X")
-SIZE = 6.0
+SIZE = 5.5
 """Of a name, points."""
-CHARACTER = 0.58
-"""Width of a character of the font, in its size, on average and a little over."""
-PLACES = tuple((dx, dy) for dy in (0, 7, -7, 13, -13, 19, 25, -19, 31, 37) for dx in (5, -5))
-"""Where a name may stand, from its point: points right (or left) and up, the best first."""
+DOT = 5.2
+"""Side of the square that a point takes, points."""
+RINGS = (4.5, 9.0, 14.0, 20.0, 27.0, 35.0)
+"""Distances at which a name may stand from its point, in points; beyond the first it gets a line to it."""
+DIRECTIONS = 16
+"""In which it may stand, at each distance."""
+FEW = 6
+"""Names that always find room."""
+ROUNDS = 3
+"""In each, every name looks for a better place among the others."""
+MOST = 40
+"""Names in a panel: with more, nobody could follow the lines."""
 
 
-def kinds(names: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """A colour and a marker for each name, in the order in which they first come; past seven, both in new pairs."""
-    distinct = list(dict.fromkeys(names))
-    return {
-        name: (COLOURS[i % len(COLOURS)], MARKERS[(i + i // len(COLOURS)) % len(MARKERS)])
-        for i, name in enumerate(distinct)
-    }
+def place(
+    ax: Axes,
+    x: npt.ArrayLike,
+    y: npt.ArrayLike,
+    names: Sequence[str],
+    *,
+    colours: Sequence[str] | None = None,
+    others: npt.ArrayLike = (),
+) -> list[Annotation]:
+    """Names points where there is room, the most crowded first and each as near as can be.
 
-
-def place(ax: Axes, x: npt.ArrayLike, y: npt.ArrayLike, names: Sequence[str], others: npt.ArrayLike = ()) -> None:
-    """Writes each name beside its point where it covers no other name and no point, or else where it covers least.
+    A name that would cover another or leave the panel is left out, and how many are is written into the corner.
 
     Args:
-        ax: with its limits, and in a figure that has been laid out: places are measured in its pixels.
+        ax: with its limits, in a figure that has been laid out for good (`canvas.settle`).
         x, y: [n] in data coordinates; a point that is not finite gets no name.
         names: n of them.
+        colours: n of them; grey without.
         others: [k, 2] further points that names keep off.
+
+    Returns:
+        The names that are drawn.
     """
-    points = np.column_stack([np.asarray(x, dtype=float), np.asarray(y, dtype=float)])
-    further = np.asarray(others, dtype=float).reshape(-1, 2)
+    at = np.column_stack([np.asarray(x, dtype=float), np.asarray(y, dtype=float)])
+    finite = np.flatnonzero(np.isfinite(at).all(axis=1))
+    chosen = [int(i) for i in finite] if len(finite) <= MOST else []
     scale = ax.figure.dpi / 72
-    pixels = ax.transData.transform(np.concatenate([points, further]))
-    pixels = pixels[np.isfinite(pixels).all(axis=1)]
-    dots = np.column_stack([pixels - 2.5 * scale, pixels + 2.5 * scale])
-    taken = dots
-    for point, name in sorted(zip(points, names, strict=True), key=lambda item: -item[0][1]):
-        if not np.isfinite(point).all():
-            continue
-        at = ax.transData.transform(point) / scale
-        boxes = np.array([_box(at, offset, name) for offset in PLACES]) * scale
-        cost = np.array([_overlap(box, taken) + _outside(box, ax) for box in boxes])
-        dx, dy = PLACES[int(np.argmin(cost))]
-        ax.annotate(
-            name, tuple(point), (dx, dy), textcoords="offset points", fontsize=SIZE, color=GREY, parse_math=False,
-            ha="left" if dx > 0 else "right", va="center",
-        )  # fmt: skip
-        taken = np.concatenate([taken, boxes[[int(np.argmin(cost))]]])
+    everything = np.concatenate([at[finite], np.asarray(others, dtype=float).reshape(-1, 2)])
+    dots = ax.transData.transform(everything).reshape(-1, 2)
+    marks = np.column_stack([dots - DOT / 2 * scale, dots + DOT / 2 * scale])
+    if len(chosen) > FEW:
+        marks = np.concatenate([marks, [_corner(ax, scale)]])
+    drawn = [_name(ax, names[i], at[i], GREY if colours is None else colours[i]) for i in chosen]
+    spots = ax.transData.transform(at[chosen]).reshape(-1, 2)
+    boxes = _arrange(ax, drawn, spots, marks, scale)
+    kept: list[int] = []
+    for i in _by_crowd(spots)[::-1]:  # the freest stay
+        if _overlap(boxes[i : i + 1], boxes[kept]).sum() > 0 or _outside(boxes[i : i + 1], ax)[0] > 0:
+            drawn[i].remove()
+        else:
+            kept.append(i)
+    if len(kept) < len(finite):
+        said = f"{len(finite) - len(kept)} of {len(finite)} names left out for want of room"
+        ax.text(0.995, 0.005, said, transform=ax.transAxes, ha="right", va="bottom", fontsize=SIZE, color=GREY)
+    return [drawn[i] for i in sorted(kept)]
 
 
-def _box(at: npt.NDArray[np.float64], offset: tuple[int, int], name: str) -> tuple[float, float, float, float]:
-    """Left, bottom, right and top of a name, in points."""
-    width = CHARACTER * SIZE * len(name)
-    left = at[0] + offset[0] - (width if offset[0] < 0 else 0)
-    return left, at[1] + offset[1] - 0.6 * SIZE, left + width, at[1] + offset[1] + 0.6 * SIZE
+def _corner(ax: Axes, scale: float) -> Floats:
+    """The box where the number of names left out is said."""
+    right, bottom = ax.bbox.x1, ax.bbox.y0
+    return np.array([right - 0.6 * SIZE * 45 * scale, bottom, right, bottom + 1.5 * SIZE * scale])
 
 
-def _overlap(box: npt.NDArray[np.float64], taken: npt.NDArray[np.float64]) -> float:
-    """Area that the box shares with those taken, square pixels."""
-    wide = np.minimum(box[2], taken[:, 2]) - np.maximum(box[0], taken[:, 0])
-    tall = np.minimum(box[3], taken[:, 3]) - np.maximum(box[1], taken[:, 1])
-    return float((wide.clip(0) * tall.clip(0)).sum())
+def _name(ax: Axes, name: str, at: Floats, colour: str) -> Annotation:
+    return ax.annotate(
+        name, (at[0], at[1]), xytext=(0, 0), textcoords="offset points", fontsize=SIZE, color=colour, ha="center",
+        va="center", parse_math=False,
+        arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.4, "shrinkA": 0, "shrinkB": 2},
+    )  # fmt: skip
 
 
-def _outside(box: npt.NDArray[np.float64], ax: Axes) -> float:
-    """Weight of what lies outside the axes, square pixels."""
-    frame = ax.bbox
-    beyond = max(frame.x0 - box[0], 0) + max(box[2] - frame.x1, 0) + max(frame.y0 - box[1], 0)
-    return float(10 * (beyond + max(box[3] - frame.y1, 0)) * (box[3] - box[1]))
+def _arrange(ax: Axes, names: Sequence[Annotation], spots: Floats, marks: Floats, scale: float) -> Floats:
+    """Moves every name to its cheapest place; [n, 4] the boxes that they take: left, bottom, right, top in pixels."""
+    boxes: Floats = np.full((len(names), 4), np.nan)
+    extents = [Text.get_window_extent(name) for name in names]  # of the text alone, without the line to its point
+    for _ in range(ROUNDS):
+        for i in _by_crowd(spots):
+            there = np.delete(boxes, i, axis=0)
+            taken = np.concatenate([marks, there[~np.isnan(there[:, 0])]])
+            width, height = extents[i].width + 2 * scale, extents[i].height + scale
+            offsets = _offsets(width, height, scale)
+            tried = np.column_stack([spots[i] + offsets, spots[i] + offsets])
+            tried += np.array([-width, -height, width, height]) / 2
+            rings = np.repeat(np.arange(len(RINGS)), DIRECTIONS)
+            price = _overlap(tried, taken) + 2 * _outside(tried, ax) + rings * width * height / 50
+            best = int(np.argmin(np.round(price, 6)))
+            boxes[i] = tried[best]
+            names[i].set_position(tuple(offsets[best] / scale))
+            patch = names[i].arrow_patch
+            if patch is not None:
+                patch.set_visible(bool(rings[best] > 0))  # near enough, it needs no line
+    return boxes
+
+
+def _by_crowd(spots: Floats) -> list[int]:
+    """The most crowded first: by the distance to the three nearest."""
+    near = [np.sort(np.hypot(*(spots - spot).T))[1:4].sum() for spot in spots]
+    return [int(i) for i in np.argsort(near, kind="stable")]
+
+
+def _offsets(width: float, height: float, scale: float) -> Floats:
+    """[places, 2] from the point to the middle of its name, pixels."""
+    angles = 2 * np.pi * np.arange(DIRECTIONS) / DIRECTIONS
+    distance = np.repeat(RINGS, DIRECTIONS) * scale
+    dx = np.tile(np.cos(angles), len(RINGS)) * (distance + width / 2 * np.tile(np.abs(np.cos(angles)), len(RINGS)))
+    dy = np.tile(np.sin(angles), len(RINGS)) * (distance + height / 2)
+    return np.column_stack([dx, dy])
+
+
+def _overlap(boxes: Floats, taken: Floats) -> Floats:
+    """Area that each box shares with those taken: [k, 4] and [t, 4] to [k], square pixels."""
+    wide = np.minimum(boxes[:, None, 2], taken[None, :, 2]) - np.maximum(boxes[:, None, 0], taken[None, :, 0])
+    tall = np.minimum(boxes[:, None, 3], taken[None, :, 3]) - np.maximum(boxes[:, None, 1], taken[None, :, 1])
+    return np.asarray((wide.clip(0) * tall.clip(0)).sum(axis=1))
+
+
+def _outside(boxes: Floats, ax: Axes) -> Floats:
+    """Area of each box that lies outside of the panel: [k], square pixels."""
+    frame = np.array([[ax.bbox.x0, ax.bbox.y0, ax.bbox.x1, ax.bbox.y1]])
+    area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    rest = area - _overlap(boxes, frame)
+    return np.asarray(np.where(rest > 1e-6 * area, rest, 0.0))  # not the rounding of what lies inside

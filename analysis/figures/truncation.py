@@ -1,29 +1,31 @@
 """What truncation costs: AUROC against the share of the parameters kept, a panel for each family."""
 
-import textwrap
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib import rc_context
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from analysis import reference
 from analysis.evaluation import MEAN
-from analysis.figures.labels import COLOURS, MARKERS
-from analysis.figures.style import GREY, MM, RC
-from analysis.tables import count
+from analysis.figures.canvas import canvas, interval_note, nothing
+from analysis.figures.style import TWO, Format, mark
 
 POINTS = ["arch", "family", "pretrained", "weights", "truncate", "x", "kept", "difference", "low", "high"]
 POINTS += ["noninferior", "margin"]
-COLUMNS = 3
-"""Panels side by side, at most."""
-WIDTH, PANEL = 170.0, 58.0
-"""Of the figure, and height of a row of panels; mm."""
-NOTE_CHARACTERS = 125
+PANEL = 58.0
+"""Height of a row of panels, mm."""
 DODGE = 0.05
 """Sideways distance of the networks of a panel, as a share of x, so that their bars do not lie upon each other."""
+PALEST = 0.55
+"""How far the palest network of a family is from its colour to white."""
+NAMES = 6
+"""Architectures in a panel that a legend can still name."""
 
 
 def table(truncation: pd.DataFrame) -> pd.DataFrame:
@@ -52,72 +54,91 @@ def table(truncation: pd.DataFrame) -> pd.DataFrame:
     return points[POINTS]
 
 
-def draw(table: pd.DataFrame, ax: Axes) -> None:
-    """Draws one family's networks: filled where no worse by the margin, open where that is not shown.
+def draw(table: pd.DataFrame, ax: Axes, *, faint: bool = False) -> list[Line2D]:
+    """Draws networks in shades of their family's colour: filled where no worse by the margin, open where not shown.
 
     Args:
         table: rows of what `table` gives.
         ax: to draw on.
+        faint: bars of many families in one panel stay in the background.
+
+    Returns:
+        An entry of a legend for each architecture; lines of networks from scratch are broken.
     """
     ax.axhline(0, color="0.6", linewidth=0.8)
-    handles = []
-    for i, ((arch, pretrained, _), rows) in enumerate(table.groupby(["arch", "pretrained", "weights"], sort=False)):
-        colour, marker = COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)]
-        ax.plot(rows["x"], rows["difference"], color=colour, linewidth=0.9, alpha=0.7)
+    handles: dict[str, Line2D] = {}
+    shades = _shades(table)
+    for (family, arch, pretrained, _), rows in table.groupby(["family", "arch", "pretrained", "weights"], sort=False):
+        colour, marker = shades[arch], mark(family)[1]
+        line: Any = {"color": colour, "linewidth": 0.9, "linestyle": "-" if pretrained else (0, (3, 1.5))}
+        ax.plot(rows["x"], rows["difference"], **line, alpha=0.8)
         cut = rows[rows["truncate"] > 0]
-        ax.vlines(cut["x"], cut["low"], cut["high"], color=colour, linewidth=0.9)
+        ax.vlines(cut["x"], cut["low"], cut["high"], color=colour, linewidth=0.9, alpha=0.35 if faint else 1)
         for shown, face in ((True, colour), (False, "white")):
             some = cut[cut["noninferior"].astype(bool) == shown]
             ax.plot(
                 some["x"], some["difference"], linestyle="none", marker=marker, markersize=3.8,
                 color=colour, markerfacecolor=face,
             )  # fmt: skip
-        label = str(arch) if pretrained else f"{arch} (scratch)"
-        handles.append(Line2D([], [], color=colour, marker=marker, markersize=3.8, linewidth=0.9, label=label))
+        name = reference.label(str(arch))
+        handles[name] = Line2D([], [], color=colour, linewidth=0.9, marker=marker, markersize=3.8, label=name)
     if table.empty:
-        ax.text(0.5, 0.5, "no truncated network", transform=ax.transAxes, ha="center", va="center", color=GREY)
-        return
-    ax.axhline(-float(table["margin"].iloc[0]), color="0.35", linewidth=0.8, linestyle="--")
-    ax.set_title(str(table["family"].iloc[0]), loc="left", parse_math=False)
-    ax.legend(handles=handles, fontsize=6, loc="lower right")
+        nothing(ax, "no truncated network stands beside its full one")
+        return []
+    ax.axhline(-float(table["margin"].iloc[0]), color="0.35", linewidth=0.8, linestyle=":")
     ax.set_xscale("log")
     ax.grid(color="0.92", linewidth=0.6)
     ax.set_axisbelow(True)
+    _ticks(ax, table)
+    return list(handles.values())
 
 
-def figure(truncation: pd.DataFrame, points: pd.DataFrame, notes: Sequence[str] = ()) -> Figure:
+def figure(truncation: pd.DataFrame, points: pd.DataFrame, notes: Sequence[str] = (), form: Format = TWO) -> Figure:
     """The whole figure, a panel for each family, all with the same axes.
 
     Args:
-        truncation: the table that the points come from, for what the axes say about them.
+        truncation: the table that the points come from, for what is said about them.
         points: what `table` gives.
         notes: sentences above the axes, such as a warning that belongs to every copy.
+        form: width and font.
     """
     families = list(dict.fromkeys(points["family"])) or [""]
-    columns = min(COLUMNS, len(families))
-    lines = [line for note in notes for line in textwrap.wrap(note, NOTE_CHARACTERS)]
+    columns = min(2 if form.narrow else 3, len(families))
     n_rows = -(-len(families) // columns)
-    with rc_context(RC | {"axes.spines.left": True}):
-        size = (WIDTH * MM, (PANEL * n_rows + 14 + 3.5 * len(lines)) * MM)
-        made = Figure(figsize=size, layout="constrained")
-        axes = made.subplots(n_rows, columns, sharex=True, sharey=True, squeeze=False)
-        for ax, family in zip(axes.flat, families, strict=False):
-            draw(points[points["family"] == family], ax)
-        for ax in axes.flat[len(families) :]:
+    with rc_context(form.rc):
+        made, axes = canvas(
+            form, PANEL * n_rows + 8, [*notes, *_about(truncation, points)], rows=n_rows, columns=columns,
+            sharex=True, sharey=True,
+        )  # fmt: skip
+        for ax, family in zip(axes, families, strict=False):
+            handles = draw(points[points["family"] == family], ax)
+            ax.set_title(str(family), loc="left", parse_math=False)
+            if 0 < len(handles) <= NAMES:
+                for text in ax.legend(handles=handles, fontsize=5.5 if form.narrow else 6, loc="best").get_texts():
+                    text.set_parse_math(False)
+        for ax in axes[len(families) :]:
             ax.set_axis_off()
         for below in range(max(0, len(families) - columns), len(families)):
-            axes.flat[below].tick_params(labelbottom=True)
-        _ticks(axes.flat[0], points)
-        made.supxlabel(f"Parameters kept (% of the full network)\n{_about(truncation)}", fontsize=8)
-        made.supylabel("AUROC less that of the full network", fontsize=8)
-        if lines:
-            made.suptitle("\n".join(lines), x=0.01, ha="left", color=GREY, fontsize=7, parse_math=False)
+            axes[below].tick_params(labelbottom=True)
+        if len(points):
+            _ticks(axes[0], points)
+            made.supxlabel("Parameters kept (% of the full network)", fontsize=8)
+            made.supylabel("AUROC less that of the full network", fontsize=8)
         return made
 
 
+def _shades(table: pd.DataFrame) -> dict[object, tuple[float, float, float]]:
+    """The colour of each architecture: its family's for the last, paler for those before."""
+    shades = {}
+    for family, rows in table.groupby("family", sort=False):
+        archs, colour = list(dict.fromkeys(rows["arch"])), np.array(to_rgb(mark(family)[0]))
+        for share, arch in zip(np.linspace(PALEST if len(archs) > 1 else 0, 0, len(archs)), archs, strict=True):
+            red, green, blue = colour + share * (1 - colour)
+            shades[arch] = (float(red), float(green), float(blue))
+    return shades
+
+
 def _ticks(ax: Axes, points: pd.DataFrame) -> None:
-    if points.empty:
-        return
     low, high = float(points["x"].min()) / 1.2, float(points["x"].max()) * 1.2
     ticks = [m * 10.0**e for e in range(-3, 3) for m in (1, 2, 5) if low <= m * 10.0**e <= 100]
     ax.set_xlim(low, high)
@@ -125,12 +146,10 @@ def _ticks(ax: Axes, points: pd.DataFrame) -> None:
     ax.set_xticks([], minor=True)
 
 
-def _about(truncation: pd.DataFrame) -> str:
-    if truncation.empty:
-        return "(nothing to compare)"
-    first = truncation.iloc[0]
-    return (
-        f"({100 * first['level']:.4g} % {first['method']} interval, paired; n = "
-        f"{count(int(first['n_units']), str(first['unit']))}, {first['n_resamples']} resamples; "
-        f"dashed: margin {first['margin']:g}; filled: non-inferior)"
-    )
+def _about(truncation: pd.DataFrame, points: pd.DataFrame) -> list[str]:
+    if points.empty:
+        return [interval_note(truncation.iloc[:0])]
+    sentences = f"Dotted: margin {truncation['margin'].iloc[0]:g}. Filled: non-inferior by it."
+    scratch = "" if points["pretrained"].all() else " Broken lines: from scratch."
+    shades = " Shades: the architectures of a family, in the order of truncation.csv."
+    return [interval_note(truncation, "paired"), sentences + scratch + shades]

@@ -2,7 +2,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.tables import count, escape_latex, escape_markdown, latex, markdown, number, p_value, write_table
+from analysis.tables import (
+    auroc_display,
+    auroc_strong,
+    cells,
+    count,
+    escape_latex,
+    escape_markdown,
+    latex,
+    markdown,
+    number,
+    p_value,
+    write_table,
+)
 
 
 @pytest.mark.parametrize(
@@ -53,3 +65,44 @@ def test_tables_in_both_languages():
     assert r"inception\_v3 & 0.861 \\" in lines
     assert [line for line in lines if "rule" in line] == [r"\toprule", r"\midrule", r"\bottomrule"]
     assert lines[-1] == r"\par A 5 \% note."
+
+
+def test_bold_goes_into_every_language_and_leaves_the_columns_as_they_are():
+    display = pd.DataFrame({"Architecture": ["a_b", "c"], "Mean": ["0.861", "0.860"]})
+    strong = pd.DataFrame({"Architecture": [False, False], "Mean": [True, False]})
+    assert markdown(display, [], strong).splitlines()[1:] == ["| --- | ---: |", "| a_b | **0.861** |", "| c | 0.860 |"]
+    lines = latex(display, [], strong).splitlines()
+    assert r"\begin{tabular}{lr}" in lines
+    assert r"a\_b & \textbf{0.861} \\" in lines
+    assert r"c & 0.860 \\" in lines
+    assert [[cell.strong for cell in row] for row in cells(display, strong)] == [[False, True], [False, False]]
+
+
+def test_a_mask_of_another_shape_is_refused():
+    with pytest.raises(ValueError, match="strong has shape"):
+        cells(pd.DataFrame({"a": ["1"]}), pd.DataFrame({"a": [True], "b": [True]}))
+
+
+def test_bold_are_the_ties_and_not_equal_digits():
+    rows = [
+        {
+            "cell": cell,
+            "arch": cell,
+            "pretrained": True,
+            "truncate": 0,
+            "seed": 0,
+            "task": task,
+            "low": 0.1,
+            "high": 0.9,
+        }
+        | {"estimate": estimate, "tied_with_best": tied}
+        for cell, estimate, tied in (("z", 0.86149, False), ("b", 0.86151, True), ("a", 0.7, True))
+        for task in ("pleural_effusion", "mean")
+    ]
+    table = pd.DataFrame(rows)
+    table.loc[0, "tied_with_best"] = True
+    strong = auroc_strong(table, auroc_display(table))
+    assert strong.columns.tolist() == auroc_display(table).columns.tolist()
+    assert strong["Mean"].tolist() == [False, True, True]  # in the order of the rows
+    assert strong["Pleural effusion"].tolist() == [True, True, True]
+    assert not strong[["Architecture", "Seed", "Low", "High"]].to_numpy().any()

@@ -50,7 +50,7 @@ def test_line_and_band_are_statsmodels(x, drawn):
 
 def test_what_is_drawn_is_the_table(drawn):
     figure = correlation_figure.figure(drawn)
-    assert len(figure.axes) == 5
+    assert len([ax for ax in figure.axes if ax.axison]) == 5
     ax = figure.axes[0]
     first = drawn[(drawn["subset"] == "pretrained") & (drawn["x"] == "imagenet_top1")]
     for family, members in first[first["kind"] == "point"].groupby("family"):
@@ -59,7 +59,7 @@ def test_what_is_drawn_is_the_table(drawn):
         assert line.get_marker() == marker
         np.testing.assert_allclose(line.get_xydata(), members[["x_value", "estimate"]] * [100, 1])
     assert ax.get_xlim()[0] < 100 * first["x_value"].min()
-    assert {ax.get_xscale() for ax in figure.axes} == {"linear", "log"}
+    assert {ax.get_xscale() for ax in figure.axes if ax.axison} == {"linear", "log"}
 
 
 def test_families_differ_in_colour_and_in_marker():
@@ -73,7 +73,7 @@ def test_names_do_not_collide_and_are_not_cut_off(drawn):
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     renderer = canvas.get_renderer()
-    for ax in figure.axes:
+    for ax in figure.axes[:5]:
         names = [text for text in ax.texts if isinstance(text, Annotation)]
         boxes = [Text.get_window_extent(text, renderer) for text in names]
         spots = ax.transData.transform([text.xy for text in names])
@@ -90,7 +90,7 @@ def test_the_title_gives_the_correlation_of_record(drawn):
         [["imagenet_top1", "auroc", "pretrained", "spearman", 0.0824, -0.5, 0.68]],
         columns=["x", "y", "subset", "method", "estimate", "low", "high"],
     )
-    titles = [ax.get_title(loc="left") for ax in correlation_figure.figure(drawn, correlations).axes]
+    titles = [ax.get_title(loc="left") for ax in correlation_figure.figure(drawn, correlations).axes if ax.axison]
     assert titles[0] == "pretrained, n = 16: \N{GREEK SMALL LETTER RHO} = 0.08 (\N{MINUS SIGN}0.50 to 0.68)"
     assert titles[-1] == "pretrained minus scratch, n = 11"
 

@@ -2,6 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Text
 
 from analysis.figures import pareto as figures
 from analysis.figures import style
@@ -20,7 +21,7 @@ def test_points_are_in_the_unit_of_the_axis_and_named(rng):
     assert len(points) == len(table)
     sizes = points[points["cost"] == "parameters"]
     assert sizes["shown"].tolist() == pytest.approx((sizes["x"] / 1e6).tolist())
-    assert set(points["name"]) == {"densenet121", "densenet121 -1", "densenet169", "densenet169 -1"}
+    assert set(points["name"]) == {"DenseNet121", "DenseNet121 -1", "DenseNet169", "DenseNet169 -1"}
 
 
 def test_what_is_drawn_is_the_table(rng):
@@ -42,11 +43,14 @@ def test_what_is_drawn_is_the_table(rng):
     assert sorted(text.get_text() for text in ax.texts) == sorted(expected)
 
 
-@pytest.mark.parametrize("n", [1, 2, 16])
-def test_nothing_is_cut_off_and_no_words_overlap(n, rng, tmp_path):
-    table = make(n, rng)
+@pytest.mark.parametrize(
+    ("n", "depths", "width"), [(1, (0,), "two"), (2, (0,), "one"), (16, (0, 1), "two"), (16, (0, 1, 2, 3, 4), "two")]
+)
+def test_nothing_is_cut_off_and_no_words_overlap(n, depths, width, rng, tmp_path):
+    table = make(n, rng, depths=depths)
     points = figures.table(table)
-    figure = figures.figure(table, points, ["A warning that is long enough to need a second line. " * 4])
+    form = style.Format(width)
+    figure = figures.figure(table, points, ["A warning that is long enough to need a second line. " * 4], form)
     style.save(figure, points, tmp_path, "pareto")
     figure.draw_without_rendering()  # places are those of the last drawing, which was in another resolution
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "pareto.csv"), points, check_dtype=False)
@@ -54,7 +58,7 @@ def test_nothing_is_cut_off_and_no_words_overlap(n, rng, tmp_path):
     words = [text.get_window_extent(renderer) for text in figure.texts]
     words += [ax.xaxis.label.get_window_extent(renderer) for ax in figure.axes]
     words += [figure.legends[0].get_window_extent(renderer)]
-    words += [text.get_window_extent(renderer) for ax in figure.axes for text in ax.texts]
+    words += [Text.get_window_extent(text, renderer) for ax in figure.axes for text in ax.texts]
     for i, box in enumerate(words):
         assert page.x0 <= box.x0
         assert box.x1 <= page.x1

@@ -43,8 +43,8 @@ def test_what_is_drawn_is_the_table(rng):
         np.testing.assert_array_equal(np.concatenate(drawn), rows[["x", "difference"]])
     bars = np.concatenate([np.array(lines.get_segments()) for lines in ax.collections])
     np.testing.assert_array_equal(bars[:, :, 1], points.loc[points["truncate"] > 0, ["low", "high"]])
-    dashed = [line for line in ax.lines if line.get_linestyle() == "--"]
-    assert [line.get_ydata()[0] for line in dashed] == [-0.02]
+    dotted = [line for line in ax.lines if line.get_linestyle() == ":"]
+    assert [line.get_ydata()[0] for line in dotted] == [-0.02]
 
 
 @pytest.mark.parametrize(("n", "panels"), [(1, 1), (5, 2), (16, 6)])
