@@ -83,12 +83,12 @@ def curves_table(cells: pd.DataFrame, models: list[int], source: Source, *, leve
     return pd.concat(parts, ignore_index=True)[CURVE_COLUMNS] if parts else pd.DataFrame(columns=CURVE_COLUMNS)
 
 
-def calibration_table(cells: pd.DataFrame, source: Source, *, level: float) -> pd.DataFrame:
+def calibration_table(cells: pd.DataFrame, source: Source | None, *, level: float) -> pd.DataFrame:
     """Brier score with its interval, expected calibration error and the means, one row a cell and task.
 
     Args:
         cells: m rows in the order of the evaluation: CELL_COLUMNS.
-        source: of the replicates; the intervals are from the same resamples.
+        source: of the replicates; the intervals are from the same resamples. Without it there are no rows.
         level: coverage of the intervals.
 
     Returns:
@@ -96,8 +96,10 @@ def calibration_table(cells: pd.DataFrame, source: Source, *, level: float) -> p
 
     Source: Brier, Monthly Weather Review 1950; Naeini, Cooper and Hauskrecht, AAAI 2015, with bins of equal counts.
     """
+    if source is None:
+        return pd.DataFrame(columns=COLUMNS)
     evaluation, rows = source.evaluation, []
-    records = cells[CELL_COLUMNS].to_dict("records")
+    records = [{name: row[name] for name in CELL_COLUMNS} for row in cells.to_dict("records")]
     shared = {"level": level, "method": METHOD, "unit": source.unit, "n_units": source.n_units}
     for t, (task, counts) in enumerate(zip(evaluation.tasks, source.counts(), strict=True)):
         known = labelled(evaluation.labels[t])

@@ -115,6 +115,20 @@ def pareto_display(table: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def calibration_display(table: pd.DataFrame) -> pd.DataFrame:
+    """One row a cell: Brier score and expected calibration error of each task, and their means over the tasks."""
+    rows = []
+    for _, cell in table.groupby("cell", sort=False):
+        first = cell.iloc[0]
+        row = _network(first.to_dict()) | {"Truncated": str(first["truncate"]), "Seed": str(first["seed"])}
+        for word, column in (("Brier", "brier"), ("ECE", "ece")):
+            row[f"{word}, mean"] = number(cell[column].mean(skipna=False))
+            titles = [f"{word}, {heading(str(task)).lower()}" for task in cell["task"]]
+            row |= dict(zip(titles, map(number, cell[column]), strict=True))
+        rows.append(row)
+    return _frame(rows)
+
+
 def splits_display(table: pd.DataFrame) -> pd.DataFrame:
     """One row a fact about the data, one column a split.
 

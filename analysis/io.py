@@ -6,7 +6,7 @@ import logging
 import os
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -99,6 +99,31 @@ def load_runs(uri: str, experiment: str) -> pd.DataFrame:
     return pd.DataFrame(
         [_row(run) for run in runs], columns=[*head, *(column.name for column in COLUMNS)], dtype=object
     )
+
+
+def load_histories(uri: str, run_ids: Sequence[str], keys: Sequence[str]) -> pd.DataFrame:
+    """Every logged value of some metrics: one query a run and metric, so callers say which few runs they need.
+
+    Args:
+        uri: tracking store.
+        run_ids: runs.
+        keys: metrics; one that a run has not logged gives no rows.
+
+    Returns:
+        run_id, key, step, value, by run, key, step and time of logging.
+
+    Raises:
+        AnalysisError: the store cannot be reached.
+    """
+    with open_store(uri) as client:
+        points = [
+            (run_id, key, point.step, point.timestamp, point.value)
+            for run_id in run_ids
+            for key in keys
+            for point in client.get_metric_history(run_id, key)
+        ]
+    frame = pd.DataFrame(points, columns=["run_id", "key", "step", "time", "value"])
+    return frame.sort_values(["run_id", "key", "step", "time"], kind="stable", ignore_index=True).drop(columns="time")
 
 
 @contextmanager

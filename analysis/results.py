@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -10,16 +11,18 @@ from analysis.artifacts import load_predictions
 from analysis.associations import correlation_table
 from analysis.best import with_best
 from analysis.boosts import corrected, pooled_table
+from analysis.calibration import calibration_table
 from analysis.cards import Cards, load_cards
 from analysis.cells import left_out, select_cells
 from analysis.claims import read_claims
 from analysis.compare import auroc_table, boost_table, pair_cells
 from analysis.completeness import check_complete
+from analysis.curves import Curves, make_curves
 from analysis.errors import AnalysisError
 from analysis.evaluation import Evaluation, Replicates, align, resample
 from analysis.evidence import gather
 from analysis.family import family_table
-from analysis.io import load_runs
+from analysis.io import load_histories, load_runs
 from analysis.maps import Maps, load_maps
 from analysis.mistakes import Mistakes, load_mistakes
 from analysis.pareto import pareto_table
@@ -46,6 +49,8 @@ class Results:
         partners: cells without their pretrained or scratch partner.
         tables: raw long frames by name, one CSV file each.
         points: of the correlations' point clouds.
+    networks: AUROC of the groups of seeds, in the form of the table `auroc`.
+    curves: of few networks.
         cards: of the data behind the cells.
         maps: recorded with the cells; None where no X-rays are wanted.
         mistakes: of the best cells; None where no X-rays are wanted.
@@ -60,6 +65,8 @@ class Results:
     partners: pd.DataFrame
     tables: Mapping[str, pd.DataFrame]
     points: pd.DataFrame
+    networks: pd.DataFrame
+    curves: Curves
     cards: Cards
     maps: Maps | None
     mistakes: Mistakes | None
@@ -103,6 +110,10 @@ def evaluate(settings: Settings) -> Results:
         partners=pair_cells(cells).missing,
         tables=tables | {"verdicts": with_needed(verdicts, rng=rng)},
         points=points_table(collect(groups, grouped), level=settings.level),
+        networks=auroc_table(groups, grouped, level=settings.level),
+        curves=make_curves(
+            cells, replicates.source, partial(load_histories, settings.tracking.uri), level=settings.level
+        ),
         cards=load_cards(settings.tracking.uri, cells),
         maps=load_maps(settings.tracking.uri, cells) if settings.images else None,
         mistakes=load_mistakes(settings.tracking.uri, cells) if settings.images else None,
@@ -163,4 +174,5 @@ def _tables(
         "truncation_smallest": smallest,
         "truncation_factors": factors,
         "pareto": pareto_table(groups, grouped, level=level),
+        "calibration": calibration_table(cells, replicates.source, level=level),
     }

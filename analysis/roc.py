@@ -92,7 +92,7 @@ def _read(true: npt.NDArray[np.int64], false: npt.NDArray[np.int64], grid: Float
     rows = np.arange(b)[:, None]
     apart = rows * (int(false.max(initial=0)) + 2)  # curves one after the other, so that one search serves all
     sought = grid * false[:, -1:]
-    at = np.searchsorted((false + apart).ravel(), (sought + NEAR + apart).ravel(), side="right").reshape(b, -1)
+    at = np.searchsorted((false + apart).ravel(), (sought + NEAR + apart).ravel(), side="right").reshape(b, len(grid))
     at -= 1 + rows * k
     after = np.minimum(at + 1, k - 1)
     run = false[rows, after] - false[rows, at]

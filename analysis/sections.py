@@ -1,6 +1,6 @@
 """The report's order: which tables and figures belong together, and what is said about each."""
 
-from analysis import attached, boosts, displays, family, pareto, seeds, tables, truncation
+from analysis import attached, boosts, displays, family, pareto, pictured, seeds, tables, truncation
 from analysis.associations import correlation_display, of_record
 from analysis.best import best_note
 from analysis.figures import auroc as auroc_figure
@@ -27,12 +27,16 @@ def sections(settings: Settings, results: Results) -> list[Section]:
     """Every section of the report, in order; a file is written for each table, also for an empty one."""
     return [
         _verdicts(results),
+        _summary(settings, results),
         _auroc(settings, results),
         _boost(settings, results),
         _correlations(settings, results),
         _family(settings, results),
         _truncation(settings, results),
         _pareto(settings, results),
+        pictured.roc_section(results.curves, _heads(results), _form(settings)),
+        _calibration(settings, results),
+        pictured.learning_section(results.curves, _heads(results), _form(settings)),
         attached.maps_section(results.maps, results.cells),
         attached.mistakes_section(results.mistakes, generated=bool(results.cells["data_generated"].all())),
         attached.data_section(results.cards),
@@ -195,6 +199,20 @@ def _pareto(settings: Settings, results: Results) -> Section:
         drawn = pareto_figure.figure(raw, points, _heads(results), _form(settings))
         pictures.append(Picture("pareto", drawn, points, "Mean AUROC against cost"))
     return Section("Accuracy and cost", [Table("pareto", raw, displays.pareto_display(raw), mine)], pictures)
+
+
+def _summary(settings: Settings, results: Results) -> Section:
+    truncated, correlations = results.tables["truncation"], results.tables["correlations"]
+    return pictured.summary_section(
+        results.points, results.networks, truncated, correlations, _heads(results), _form(settings)
+    )
+
+
+def _calibration(settings: Settings, results: Results) -> Section:
+    return pictured.calibration_section(
+        results.curves, results.tables["calibration"], results.cells.iloc[0], notes(settings, results),
+        _heads(results), _form(settings),
+    )  # fmt: skip
 
 
 def _over_networks(settings: Settings, results: Results) -> list[str]:

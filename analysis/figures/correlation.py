@@ -91,7 +91,7 @@ def figure(
     panels = [panel for _, panel in drawn.groupby(["subset", "x", "y"], sort=False)]
     columns = 1 if form.narrow or len(panels) < 2 else 2
     n_rows = max(1, math.ceil(len(panels) / columns))
-    about = [note for note in [*notes, fit_note(drawn)] if note]
+    about = [note for note in [*notes, fit_note(drawn), _bars_note(drawn)] if note]
     with rc_context(form.rc):
         made, axes = canvas(form, 8 + (LOW if form.narrow else HEIGHT) * n_rows, about, rows=n_rows, columns=columns)
         for ax in axes[len(panels) :]:
@@ -144,13 +144,15 @@ def _line(panel: pd.DataFrame) -> pd.DataFrame:
 
 
 def fit_note(drawn: pd.DataFrame) -> str:
-    """What line, band and bars are, as far as there are any."""
-    parts, level = [], f"{100 * drawn['level'].max():.4g} %"
-    if (drawn["kind"] == LINE).any():
-        parts.append(f"Line and band: least squares, {level} confidence band of its height")
-    if drawn.loc[drawn["kind"] == POINT, "low"].notna().any():
-        parts.append(f"{'bars' if parts else 'Bars'}: {level} interval over the test set")
-    return "; ".join(parts) + "." if parts else ""
+    """What line and band are; empty where there are none."""
+    if not (drawn["kind"] == LINE).any():
+        return ""
+    return f"Line and band: least squares, {100 * drawn['level'].max():.4g} % confidence band of its height."
+
+
+def _bars_note(drawn: pd.DataFrame) -> str:
+    known = drawn.loc[drawn["kind"] == POINT, "low"].notna().any()
+    return f"Bars: {100 * drawn['level'].max():.4g} % interval over the test set." if known else ""
 
 
 def title(panel: pd.DataFrame, correlations: pd.DataFrame | None) -> str:
@@ -161,7 +163,7 @@ def title(panel: pd.DataFrame, correlations: pd.DataFrame | None) -> str:
     if correlations is None:
         return title
     same = correlations[(correlations[["x", "y", "subset"]] == first[["x", "y", "subset"]]).all(axis=1)]
-    for row in same[same["method"] == "spearman"].to_dict("records"):
+    for row in same[(same["method"] == "spearman") & same["estimate"].notna()].to_dict("records"):
         low, high = number(row["low"], 2), number(row["high"], 2)
         title += f": \N{GREEK SMALL LETTER RHO} = {number(row['estimate'], 2)} ({low} to {high})"
     return title

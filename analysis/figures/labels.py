@@ -16,6 +16,8 @@ DOT = 5.2
 """Side of the square that a point takes, points."""
 RINGS = (4.5, 9.0, 14.0, 20.0, 27.0, 35.0)
 """Distances at which a name may stand from its point, in points; beyond the first it gets a line to it."""
+CORNERS, CLEAR = np.array([[1, 1], [1, -1], [-1, 1], [-1, -1]]), 2.5
+"""Where a name stands first of all, so many points off: beside its point's intervals, whether these stand or lie."""
 DIRECTIONS = 16
 """In which it may stand, at each distance."""
 FEW = 6
@@ -99,7 +101,7 @@ def _arrange(ax: Axes, names: Sequence[Annotation], spots: Floats, marks: Floats
             offsets = _offsets(width, height, scale)
             tried = np.column_stack([spots[i] + offsets, spots[i] + offsets])
             tried += np.array([-width, -height, width, height]) / 2
-            rings = np.repeat(np.arange(len(RINGS)), DIRECTIONS)
+            rings = np.append(np.zeros(len(CORNERS)), np.repeat(np.arange(len(RINGS)), DIRECTIONS))
             price = _overlap(tried, taken) + 2 * _outside(tried, ax) + rings * width * height / 50
             best = int(np.argmin(np.round(price, 6)))
             boxes[i] = tried[best]
@@ -122,7 +124,8 @@ def _offsets(width: float, height: float, scale: float) -> Floats:
     distance = np.repeat(RINGS, DIRECTIONS) * scale
     dx = np.tile(np.cos(angles), len(RINGS)) * (distance + width / 2 * np.tile(np.abs(np.cos(angles)), len(RINGS)))
     dy = np.tile(np.sin(angles), len(RINGS)) * (distance + height / 2)
-    return np.column_stack([dx, dy])
+    beside = CORNERS * (np.array([width, height]) / 2 + CLEAR * scale)
+    return np.concatenate([beside, np.column_stack([dx, dy])])
 
 
 def _overlap(boxes: Floats, taken: Floats) -> Floats:
