@@ -1,6 +1,6 @@
 """python -m analysis.paper [key=value ...]: the report's correlations on the paper's own points, beside its figures.
 
-out=DIR         also writes the tables (csv, md, tex) and the figure (pdf, png, csv) into that folder
+out=DIR         also writes the tables (csv, md, tex) and the figures (pdf, png, csv) into that folder
 level=0.95      coverage of the intervals
 resamples=10000 of the architectures, and of the error of digitisation
 permutations=10000
@@ -28,14 +28,18 @@ from analysis.associations import (
 )
 from analysis.claims import read_claims
 from analysis.errors import AnalysisError, SettingsError
+from analysis.evaluation import MEAN
 from analysis.figures import correlation as correlation_figure
 from analysis.figures import style
+from analysis.figures import summary as summary_figure
 from analysis.power import with_needed
 from analysis.scatter import AUROC, BOOST, PAIRED, PARAMETERS, PRETRAINED, SCRATCH, TOP1, Scatter, points_table
 from analysis.tables import number, p_value, plain, write_table
+from analysis.truncation import COLUMNS as TRUNCATION
 from analysis.verdicts import verdicts_display, verdicts_table
 
 KEY = ["x", "y", "subset", "method"]
+NOT_PUBLISHED = "The paper's text was not in reach, and its truncated networks are not published one by one."
 
 
 @dataclass
@@ -57,7 +61,8 @@ class Paper:
         beside: our figure beside each of the paper's, with the interval.
         table: every correlation, method and interval.
         verdicts: the claims on these points, with the sample size that would decide each.
-        points: of the figure.
+        points: of the figure of correlations.
+        panels: of the summary figure.
         notes: what a reader must know.
     """
 
@@ -65,6 +70,7 @@ class Paper:
     table: pd.DataFrame
     verdicts: pd.DataFrame
     points: pd.DataFrame
+    panels: pd.DataFrame
     notes: list[str]
 
 
@@ -142,6 +148,19 @@ def published_clouds(points: pd.DataFrame) -> list[Scatter]:
     return clouds
 
 
+def published_networks(points: pd.DataFrame) -> pd.DataFrame:
+    """The paper's AUROCs in the form of `auroc_table`, without intervals.
+
+    Args:
+        points: what `reference.figure1` gives.
+    """
+    sides = [
+        points[["arch", "family"]].assign(pretrained=pretrained, estimate=points[column])
+        for pretrained, column in ((True, "auroc_pretrained"), (False, "auroc_scratch"))
+    ]
+    return pd.concat(sides, ignore_index=True).assign(task=MEAN, truncate=0, low=np.nan, high=np.nan)
+
+
 def evaluate(settings: PaperSettings) -> Paper:
     """Every figure, from the stored points."""
     rng = np.random.default_rng(settings.seed)
@@ -151,11 +170,13 @@ def evaluate(settings: PaperSettings) -> Paper:
     read = digitisation_rows(clouds, error=reference.DIGITISED_ERROR, **shared)
     statistics = correlation_statistics(table)
     verdicts = with_needed(verdicts_table(read_claims(), statistics), rng=rng)
+    points = points_table(clouds, level=settings.level)
     return Paper(
         beside=_beside(table, read),
         table=pd.concat([table, read], ignore_index=True),
         verdicts=verdicts[verdicts["claim"].isin(_measurable(verdicts, statistics))].reset_index(drop=True),
-        points=correlation_figure.table(points_table(clouds, level=settings.level)),
+        points=correlation_figure.table(points),
+        panels=summary_figure.table(points, published_networks(reference.figure1()), pd.DataFrame(columns=TRUNCATION)),
         notes=_notes(clouds, settings),
     )
 
@@ -177,7 +198,7 @@ def summary(paper: Paper) -> str:
 
 
 def write(paper: Paper, out: Path) -> None:
-    """Writes the tables and the figure.
+    """Writes the tables and the figures.
 
     Raises:
         AnalysisError: the folder cannot be written.
@@ -188,12 +209,15 @@ def write(paper: Paper, out: Path) -> None:
         "paper_verdicts": (paper.verdicts, verdicts_display(paper.verdicts)),
     }
     figure = correlation_figure.figure(paper.points, of_record(paper.table), paper.notes[:1])
+    absent = summary_figure.ABSENT | {summary_figure.CUT: NOT_PUBLISHED}
+    summary = summary_figure.figure(paper.panels, of_record(paper.table), paper.notes[:2], absent=absent)
     try:
         (out / "tables").mkdir(parents=True, exist_ok=True)
         (out / "figures").mkdir(exist_ok=True)
         for name, (raw, display) in displays.items():
             write_table(raw, display, out / "tables", name, paper.notes)
         style.save(figure, paper.points, out / "figures", "paper_correlation")
+        style.save(summary, paper.panels, out / "figures", "paper_summary")
     except OSError as error:
         raise AnalysisError(f"out={out} cannot be written: {error.strerror} ({error.filename})") from error
 

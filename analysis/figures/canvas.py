@@ -67,7 +67,7 @@ def legend(made: Figure, handles: Sequence[Line2D], form: Format) -> None:
 
 
 def settle(made: Figure) -> None:
-    """Lays the figure out for good: what is placed in its pixels from now on stays where it is."""
+    """Lays the figure out for good: what is placed in its pixels from now on stays where it is, in every file."""
     made.draw_without_rendering()
     made.set_layout_engine("none")
 

@@ -115,10 +115,22 @@ def test_the_command_prints_and_writes(tmp_path, capsys):
     table = pd.read_csv(made / "tables" / "paper_correlations.csv")
     assert table["estimate"].notna().all()
     assert math.isclose(table.loc[0, "estimate"], 0.0824, abs_tol=1e-4)
-    for name in ("tables/paper.md", "tables/paper_verdicts.csv", "figures/paper_correlation.png"):
+    for name in (
+        "tables/paper.md",
+        "tables/paper_verdicts.csv",
+        "figures/paper_correlation.png",
+        "figures/paper_summary.pdf",
+    ):
         assert (made / name).stat().st_size > 200
     points = pd.read_csv(made / "figures" / "paper_correlation.csv")
     assert (points["kind"] == "point").sum() == 16 + 11 + 16 + 11 + 11
+    panels = pd.read_csv(made / "figures" / "paper_summary.csv")
+    both = panels[panels["panel"] == "arms"].set_index("arch")
+    published = reference.figure1().set_index("arch").loc[both.index]
+    assert len(both) == 11
+    assert both["x"].tolist() == published["auroc_scratch"].tolist()
+    assert both["estimate"].tolist() == published["auroc_pretrained"].tolist()
+    assert set(panels["panel"]) == {"top1", "families", "arms"}
 
 
 def test_nothing_is_written_without_a_folder(tmp_path, monkeypatch, capsys):

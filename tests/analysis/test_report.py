@@ -13,7 +13,7 @@ from analysis.settings import PROJECT
 
 TABLES = (
     *("verdicts", "auroc", "seeds", "boost", "boost_pooled", "correlations", "family"),
-    *("truncation", "truncation_smallest", "truncation_factors", "pareto"),
+    *("truncation", "truncation_smallest", "truncation_factors", "pareto", "calibration"),
 )
 CARD_TABLES = ("data_card", "data_card_splits", "data_card_filtered")  # of data, whatever was trained on them
 FILES = {
@@ -21,7 +21,7 @@ FILES = {
     "provenance.json",
     "verdicts.json",
     *(f"tables/{name}.{kind}" for name in (*TABLES, *CARD_TABLES) for kind in ("csv", "md", "tex")),
-    *(f"figures/{name}.{kind}" for name in ("auroc", "boost") for kind in ("pdf", "png", "csv")),
+    *(f"figures/{name}.{kind}" for name in ("summary", "auroc", "boost") for kind in ("pdf", "png", "csv")),
 }
 
 
@@ -78,6 +78,40 @@ def test_boost_is_pretrained_minus_scratch(written):
         expected = auroc[row["arch"], True, row["task"]] - auroc[row["arch"], False, row["task"]]
         assert row["estimate"] == pytest.approx(expected, abs=1e-12)
         assert 0 < row["p_value"] <= 1
+
+
+def test_what_ties_with_the_best_is_bold_everywhere(written):
+    table = pd.read_csv(written / "tables" / "auroc.csv")
+    tied = table[(table["task"] == "mean") & table["tied_with_best"]]
+    assert 0 < len(tied) < 4
+    assert tied["p_from_best_holm"].dropna().ge(0.05).all()
+    others = table[(table["task"] == "mean") & ~table["tied_with_best"]]
+    assert (others["p_from_best_holm"] < 0.05).all()
+    markdown = (written / "tables" / "auroc.md").read_text(encoding="utf-8")
+    tex = (written / "tables" / "auroc.tex").read_text(encoding="utf-8")
+    page = (written / "index.html").read_text(encoding="utf-8")
+    for bold, rows in ((True, tied), (False, others)):
+        for value in rows["estimate"]:
+            assert (f"**{value:.3f}**" in markdown) == bold
+            assert (rf"\textbf{{{value:.3f}}}" in tex) == bold
+            assert (f"<strong>{value:.3f}</strong>" in page) == bold
+    assert "Holm's correction over the other cells of the column" in page
+
+
+def test_what_cannot_be_drawn_says_why(written):
+    page = (written / "index.html").read_text(encoding="utf-8")
+    assert "No untruncated cell says its validation AUROC" in page
+    assert "No run logged valid/auroc or train/loss more than once" in page
+    assert len(pd.read_csv(written / "tables" / "calibration.csv")) == 4 * 5
+
+
+def test_figures_go_into_one_column_on_request(four_cells, tmp_path):
+    words = ["allow_missing=true", f"out={tmp_path}", "resamples=20", "figures.width=one", "figures.font=serif"]
+    assert main([*four_cells.words, *words]) == 0
+    (box,) = re.findall(rb"/MediaBox \[ ([^\]]*) \]", (tmp_path / "figures" / "auroc.pdf").read_bytes())
+    assert float(box.split()[2]) / 72 * 25.4 == pytest.approx(85, abs=0.1)
+    assert b"STIXGeneral" in (tmp_path / "figures" / "auroc.pdf").read_bytes()
+    assert b"DejaVu" not in (tmp_path / "figures" / "auroc.pdf").read_bytes()
 
 
 def test_the_points_are_the_rows_of_the_table(written):

@@ -34,15 +34,16 @@ def sweep(empty_database, tmp_path_factory):
                 "weights": reference.paper_era(arch) if pretrained else "none",
             }
             for depth in range(DEPTHS if pretrained and i < 4 else 1):
-                store.add(
+                run = store.add(
                     arch,
                     pretrained,
                     truncate=depth,
                     frame=make_predictions(10 * i + pretrained + 100 * depth, skill=skill - 0.1 * depth),
                     tags=tags,
                     params=paper["params"],
-                    metrics={"parameters": parameters / 4**depth},
+                    metrics={"parameters": parameters / 4**depth, "train/loss": 0.5, "valid/auroc": 0.5 + skill / 10},
                 )
+                store.client.log_metric(run, "train/loss", 0.4, step=100)
     return store
 
 
@@ -64,7 +65,25 @@ def means(folder):
 
 def test_every_section_has_its_figure(tables):
     names = {path.stem for path in (tables / "figures").glob("*.png")}
-    assert names == {"auroc", "boost", "boost_size", "correlations", "family", "truncation", "pareto"}
+    asked = {"auroc", "boost", "boost_size", "correlations", "family", "truncation", "pareto", "summary"}
+    assert names == asked | {"roc", "calibration", "learning"}
+
+
+def test_the_best_by_validation_have_curves_and_every_network_a_training(tables):
+    roc, auroc = (pd.read_csv(tables / "figures" / "roc.csv"), read(tables, "auroc"))
+    assert set(roc["arch"]) == {reference.figure1().set_index("arch")["parameters"].idxmax()}  # as made above
+    for (cell, task), curve in roc.groupby(["cell", "task"]):
+        of_record = auroc[(auroc["cell"] == cell) & (auroc["task"] == task)]["estimate"].iloc[0]
+        assert np.trapezoid(curve["estimate"], curve["fpr"]) == pytest.approx(of_record, abs=0.01)
+    learning = pd.read_csv(tables / "figures" / "learning.csv")
+    assert len(learning.query("metric == 'train/loss'")) == 2 * 32
+    calibration = pd.read_csv(tables / "figures" / "calibration.csv")
+    assert set(calibration["cell"]) == set(roc["cell"])
+
+
+def test_the_summary_has_all_four_panels(tables):
+    panels = pd.read_csv(tables / "figures" / "summary.csv")
+    assert set(panels["panel"]) == {"top1", "families", "arms", "truncation"}
 
 
 @pytest.mark.parametrize("pretrained", [True, False])

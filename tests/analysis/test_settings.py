@@ -44,6 +44,8 @@ def test_filters_are_text_as_typed():
         ("margin=0", "margin=0.0: margin must be a number above 0 and below 1"),
         ("margin=nan", "margin must be a number above 0 and below 1"),
         ("margin=small", "margin=small: margin must be a number above 0"),
+        ("figures.width=85", "figures.width=85: figures.width must be one of one, two"),
+        ("figures.font=arial", "figures.font must be one of sans, serif"),
         ("allow_missing=perhaps", "allow_missing=perhaps: allow_missing must be true or false"),
     ],
 )
