@@ -20,6 +20,7 @@ from analysis.figures.canvas import (
     legend,
     name_rows,
     row_height,
+    settle,
     unnamed_note,
 )
 from analysis.figures.style import GREY, MM, TWO, Format, mark
@@ -87,6 +88,7 @@ def figure(auroc: pd.DataFrame, points: pd.DataFrame, notes: Sequence[str] = (),
         draw(points, ax, form)
         ax.set_xlabel(f"Mean AUROC of {auroc['task'].nunique() - 1} tasks")
         legend(made, _handles(points), form)
+        settle(made)
         return made
 
 

@@ -99,6 +99,7 @@ def figure(boosts: pd.DataFrame, points: pd.DataFrame, notes: Sequence[str] = ()
         if len(points):
             ax.set_xlabel("Boost of pretraining in mean AUROC")
             legend(made, _handles(points), form)
+        settle(made)
         return made
 
 

@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from analysis import reference
 from analysis.curves import LOSS, VALID
-from analysis.figures.canvas import canvas, legend
+from analysis.figures.canvas import canvas, legend, settle
 from analysis.figures.style import TWO, Format, family_handles, mark
 from analysis.tables import count, heading
 
@@ -107,6 +107,7 @@ def learning_figure(points: pd.DataFrame, notes: Sequence[str] = (), form: Forma
             if i >= len(axes) - len(arms):
                 ax.set_xlabel("Images seen (thousands)")
         legend(made, family_handles(points["family"], linestyle="-", linewidth=1), form)
+        settle(made)
         return made
 
 
@@ -153,6 +154,7 @@ def _by_task(
         for left in axes[: len(tasks) : columns]:
             left.set_ylabel(names[1])
         legend(made, _networks(points), form)
+        settle(made)
         return made
 
 

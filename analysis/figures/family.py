@@ -7,7 +7,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.figures.canvas import canvas, faintness, legend, nothing, ticks_in_millions
+from analysis.figures.canvas import canvas, faintness, legend, nothing, settle, ticks_in_millions
 from analysis.figures.style import TWO, Format, family_handles, mark
 
 HEIGHT = 66.0
@@ -71,4 +71,5 @@ def figure(drawn: pd.DataFrame, notes: Sequence[str] = (), form: Format = TWO) -
             if ax is not axes[0] and not form.narrow:
                 ax.set_ylabel("")
         legend(made, family_handles(drawn["family"], linestyle="-", linewidth=1), form)
+        settle(made)
     return made

@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 
 from analysis import reference
 from analysis.evaluation import MEAN
-from analysis.figures.canvas import canvas, interval_note, nothing
+from analysis.figures.canvas import canvas, interval_note, nothing, settle
 from analysis.figures.style import TWO, Format, mark
 
 POINTS = ["arch", "family", "pretrained", "weights", "truncate", "x", "kept", "difference", "low", "high"]
@@ -124,6 +124,7 @@ def figure(truncation: pd.DataFrame, points: pd.DataFrame, notes: Sequence[str] 
             _ticks(axes[0], points)
             made.supxlabel("Parameters kept (% of the full network)", fontsize=8)
             made.supylabel("AUROC less that of the full network", fontsize=8)
+        settle(made)
         return made
 
 
