@@ -9,7 +9,7 @@ from analysis.evaluation import MEAN
 from analysis.figures.canvas import around, faintness, nothing
 from analysis.figures.style import mark
 
-POINTS = ["arch", "family", "x", "x_low", "x_high", "estimate", "low", "high"]
+POINTS = ["arch", "family", "scratch", "scratch_low", "scratch_high", "estimate", "low", "high"]
 
 
 def table(networks: pd.DataFrame) -> pd.DataFrame:
@@ -19,15 +19,19 @@ def table(networks: pd.DataFrame) -> pd.DataFrame:
         networks: what `auroc_table` gives, of groups of seeds.
 
     Returns:
-        POINTS: x is the mean AUROC from scratch and estimate the one with pretraining, each with its own interval.
+        POINTS: `scratch` is the mean AUROC from scratch, `estimate` that with pretraining, each with its interval.
     """
     rows = networks[(networks["task"] == MEAN) & (networks["truncate"] == 0)]
     sides = [
         rows.loc[rows["pretrained"] == side, ["arch", "family", "estimate", "low", "high"]] for side in (True, False)
     ]
-    scratch = sides[1].drop(columns="family").rename(columns={"estimate": "x", "low": "x_low", "high": "x_high"})
+    scratch = (
+        sides[1]
+        .drop(columns="family")
+        .rename(columns={"estimate": "scratch", "low": "scratch_low", "high": "scratch_high"})
+    )
     both = sides[0].merge(scratch, on="arch")
-    return both[both["x"].notna() & both["estimate"].notna()][POINTS].reset_index(drop=True)
+    return both[both["scratch"].notna() & both["estimate"].notna()][POINTS].reset_index(drop=True)
 
 
 def draw(table: pd.DataFrame, ax: Axes) -> None:
@@ -46,9 +50,9 @@ def draw(table: pd.DataFrame, ax: Axes) -> None:
     for family, rows in table.groupby("family", sort=False):
         colour, marker = mark(family)
         faint = faintness(len(table))
-        ax.vlines(rows["x"], rows["low"], rows["high"], color=colour, linewidth=0.6, alpha=faint)
-        ax.hlines(rows["estimate"], rows["x_low"], rows["x_high"], color=colour, linewidth=0.6, alpha=faint)
-        ax.plot(rows["x"], rows["estimate"], linestyle="none", marker=marker, markersize=4.2, color=colour)
+        ax.vlines(rows["scratch"], rows["low"], rows["high"], color=colour, linewidth=0.6, alpha=faint)
+        ax.hlines(rows["estimate"], rows["scratch_low"], rows["scratch_high"], color=colour, linewidth=0.6, alpha=faint)
+        ax.plot(rows["scratch"], rows["estimate"], linestyle="none", marker=marker, markersize=4.2, color=colour)
     ax.set_xlim(*limits[0])
     ax.set_ylim(*limits[1])
     for axis in (ax.xaxis, ax.yaxis):

@@ -105,7 +105,7 @@ def _names(name: str, some: pd.DataFrame, ax: Axes) -> None:
     points = some[some["kind"] == correlation.POINT] if name == TOP1 and len(some) else some
     if not 0 < len(points) <= NAMED:
         return
-    x = points["x_value"] * 100 if name == TOP1 else points["x"]
+    x = points["x_value"] * 100 if name == TOP1 else points["scratch"]
     names = [reference.label(str(arch)) for arch in points["arch"]]
     place(ax, x, points["estimate"], names, colours=[mark(one)[0] for one in points["family"]])
 

@@ -16,7 +16,7 @@ from analysis.evaluation import MEAN
 from analysis.figures.canvas import canvas, interval_note, nothing, settle
 from analysis.figures.style import TWO, Format, mark
 
-POINTS = ["arch", "family", "pretrained", "weights", "truncate", "x", "kept", "difference", "low", "high"]
+POINTS = ["arch", "family", "pretrained", "weights", "truncate", "at", "kept", "difference", "low", "high"]
 POINTS += ["noninferior", "margin"]
 PANEL = 58.0
 """Height of a row of panels, mm."""
@@ -35,7 +35,7 @@ def table(truncation: pd.DataFrame) -> pd.DataFrame:
         truncation: what `truncation_table` gives; networks whose parameters are not known have no place.
 
     Returns:
-        POINTS: `kept` in percent of the full network's parameters, `x` the same moved a little aside; the difference of
+        POINTS: `kept` in percent of the full network's parameters, `at` the same moved aside; the difference of
         a full network to itself is 0.
     """
     rows = truncation[(truncation["task"] == MEAN) & truncation["factor"].notna()]
@@ -50,7 +50,7 @@ def table(truncation: pd.DataFrame) -> pd.DataFrame:
     firsts = points.groupby("family")["order"].transform("min")
     lasts = points.groupby("family")["order"].transform("max")
     aside = (points["order"] - (firsts + lasts) / 2).where(points["truncate"] > 0, 0.0)
-    points["x"] = points["kept"] * (1 + DODGE) ** aside
+    points["at"] = points["kept"] * (1 + DODGE) ** aside
     return points[POINTS]
 
 
@@ -71,13 +71,13 @@ def draw(table: pd.DataFrame, ax: Axes, *, faint: bool = False) -> list[Line2D]:
     for (family, arch, pretrained, _), rows in table.groupby(["family", "arch", "pretrained", "weights"], sort=False):
         colour, marker = shades[arch], mark(family)[1]
         line: Any = {"color": colour, "linewidth": 0.9, "linestyle": "-" if pretrained else (0, (3, 1.5))}
-        ax.plot(rows["x"], rows["difference"], **line, alpha=0.8)
+        ax.plot(rows["at"], rows["difference"], **line, alpha=0.8)
         cut = rows[rows["truncate"] > 0]
-        ax.vlines(cut["x"], cut["low"], cut["high"], color=colour, linewidth=0.9, alpha=0.35 if faint else 1)
+        ax.vlines(cut["at"], cut["low"], cut["high"], color=colour, linewidth=0.9, alpha=0.35 if faint else 1)
         for shown, face in ((True, colour), (False, "white")):
             some = cut[cut["noninferior"].astype(bool) == shown]
             ax.plot(
-                some["x"], some["difference"], linestyle="none", marker=marker, markersize=3.8,
+                some["at"], some["difference"], linestyle="none", marker=marker, markersize=3.8,
                 color=colour, markerfacecolor=face,
             )  # fmt: skip
         name = reference.label(str(arch))
@@ -140,7 +140,7 @@ def _shades(table: pd.DataFrame) -> dict[object, tuple[float, float, float]]:
 
 
 def _ticks(ax: Axes, points: pd.DataFrame) -> None:
-    low, high = float(points["x"].min()) / 1.2, float(points["x"].max()) * 1.2
+    low, high = float(points["at"].min()) / 1.2, float(points["at"].max()) * 1.2
     ticks = [m * 10.0**e for e in range(-3, 3) for m in (1, 2, 5) if low <= m * 10.0**e <= 100]
     ax.set_xlim(low, high)
     ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])

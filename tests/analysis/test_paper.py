@@ -128,7 +128,7 @@ def test_the_command_prints_and_writes(tmp_path, capsys):
     both = panels[panels["panel"] == "arms"].set_index("arch")
     published = reference.figure1().set_index("arch").loc[both.index]
     assert len(both) == 11
-    assert both["x"].tolist() == published["auroc_scratch"].tolist()
+    assert both["scratch"].tolist() == published["auroc_scratch"].tolist()
     assert both["estimate"].tolist() == published["auroc_pretrained"].tolist()
     assert set(panels["panel"]) == {"top1", "families", "arms"}
 

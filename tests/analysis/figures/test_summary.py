@@ -22,9 +22,14 @@ def test_the_table_holds_the_points_of_each_panels_own_figure(rng):
     drawn, networks = make(4, rng, depths=(0, 1))
     assert drawn["panel"].unique().tolist() == ["top1", "families", "arms", "truncation"]
     assert (drawn["panel"] == "truncation").sum() == 4 * 2
+    kinds = {name: {type(value) for value in drawn[name].dropna()} for name in drawn.columns}
+    assert all(len(found) == 1 for name, found in kinds.items() if name not in ("pretrained", "noninferior")), kinds
     mean = networks[(networks["task"] == "mean") & (networks["truncate"] == 0)]
     both = drawn[drawn["panel"] == "arms"]
-    for pretrained, columns in ((False, ["x", "x_low", "x_high"]), (True, ["estimate", "low", "high"])):
+    for pretrained, columns in (
+        (False, ["scratch", "scratch_low", "scratch_high"]),
+        (True, ["estimate", "low", "high"]),
+    ):
         side = mean[mean["pretrained"] == pretrained][["estimate", "low", "high"]]
         np.testing.assert_array_equal(both[columns].to_numpy(dtype=float), side.to_numpy())
 
@@ -38,7 +43,7 @@ def test_four_panels_with_what_is_drawn_in_them(form, rng, tmp_path):
     assert [title[0] for title in titles] == ["a", "b", "c", "d"]
     both = drawn[drawn["panel"] == "arms"]
     dots = np.concatenate([line.get_xydata() for line in figure.axes[2].lines if line.get_linestyle() == "None"])
-    expected = both[["x", "estimate"]].to_numpy(dtype=float)
+    expected = both[["scratch", "estimate"]].to_numpy(dtype=float)
     np.testing.assert_allclose(dots[np.argsort(dots[:, 0])], expected[np.argsort(expected[:, 0])])
     assert figure.get_suptitle().startswith("Bars: an interval.\na: line and band: least squares")
     assert "margin 0.01" in figure.get_suptitle()

@@ -21,14 +21,14 @@ def test_points_are_the_truncated_networks_and_the_full_one(rng):
     points = figures.table(table)
     assert len(points) == 5 * 4
     full = points[points["truncate"] == 0]
-    assert full[["kept", "x"]].to_numpy().tolist() == [[100, 100]] * 5
+    assert full[["kept", "at"]].to_numpy().tolist() == [[100, 100]] * 5
     assert (full["difference"] == 0).all()
     cut = points[points["truncate"] > 0].reset_index(drop=True)
     rows = table[table["task"] == "mean"].reset_index(drop=True)
     for column in ("arch", "difference", "low", "high", "noninferior"):
         assert cut[column].tolist() == rows[column].tolist()
     assert cut["kept"].tolist() == pytest.approx((100 / rows["factor"].astype(float)).tolist())
-    assert (np.abs(cut["x"] / cut["kept"] - 1) < 0.12).all()
+    assert (np.abs(cut["at"] / cut["kept"] - 1) < 0.12).all()
 
 
 def test_what_is_drawn_is_the_table(rng):
@@ -40,7 +40,7 @@ def test_what_is_drawn_is_the_table(rng):
     for filled in (True, False):
         drawn = [line.get_xydata() for line in markers if (to_hex(line.get_markerfacecolor()) != "#ffffff") == filled]
         rows = points[(points["truncate"] > 0) & (points["noninferior"].astype(bool) == filled)]
-        np.testing.assert_array_equal(np.concatenate(drawn), rows[["x", "difference"]])
+        np.testing.assert_array_equal(np.concatenate(drawn), rows[["at", "difference"]])
     bars = np.concatenate([np.array(lines.get_segments()) for lines in ax.collections])
     np.testing.assert_array_equal(bars[:, :, 1], points.loc[points["truncate"] > 0, ["low", "high"]])
     dotted = [line for line in ax.lines if line.get_linestyle() == ":"]
