@@ -155,6 +155,12 @@ def test_strata_must_be_one_a_unit(rng):
         draw_counts(5, 10, rng=rng, strata=np.zeros(4, int))
 
 
+def test_a_stratum_of_one_unit_is_drawn_once(rng):
+    counts = draw_counts(4, 50, rng=rng, strata=np.array([0, 1, 1, 1]))
+    assert (counts[:, 0] == 1).all()
+    assert (counts.sum(axis=1) == 4).all()
+
+
 def test_p_value_follows_its_rule():
     differences = np.array([[0.1] * 999, [-0.1] * 999, [0.1, -0.1, 0.0] * 333, [0.1] * 979 + [-0.1] * 20])
     assert two_sided_p(differences).tolist() == [0.002, 0.002, 1.0, 0.042]

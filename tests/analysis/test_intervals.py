@@ -153,3 +153,27 @@ def test_studentised_intervals_keep_the_shape_of_what_stands_before_the_replicat
     for place in np.ndindex(2, 3):
         one = studentised_interval(estimates[place], spread[place], replicates[place], errors[place], 0.9)
         assert (made.low[place], made.high[place], made.n_defined[place]) == one
+
+
+def test_bca_intervals_keep_the_shape_of_what_stands_before_the_replicates(rng):
+    replicates, left_out = rng.normal(size=(2, 3, 200)), rng.gamma(1 + np.arange(6.0).reshape(2, 3, 1), size=(2, 3, 30))
+    estimates = rng.normal(scale=0.2, size=(2, 3))
+    made = bca_interval(estimates, replicates, left_out, 0.9)
+    for place in np.ndindex(2, 3):
+        one = bca_interval(estimates[place], replicates[place], left_out[place], 0.9)
+        np.testing.assert_allclose((made.low[place], made.high[place]), (one.low, one.high), rtol=1e-12)
+
+
+def test_bca_needs_one_replicate_on_either_side_of_the_estimate(rng):
+    replicates, left_out = np.sort(rng.normal(size=200)), rng.normal(size=30)
+    one, none = (bca_interval(replicates[rank], replicates + shift, left_out, 0.9) for rank, shift in ((1, 0), (0, 9)))
+    assert np.isfinite([one.low, one.high]).all()
+    assert np.isnan([none.low, none.high]).all()
+
+
+def test_bca_is_nan_where_its_correction_runs_away(rng):
+    """One unit carries all of the skew: the acceleration is near its most, 1/6, and the bias is large."""
+    replicates = np.concatenate([rng.uniform(0, 1, 1999), [3.0]])
+    runs_away, holds = (bca_interval(2.0, replicates, np.append(np.zeros(99), -1.0), level) for level in (0.9999, 0.5))
+    assert np.isnan([runs_away.low, runs_away.high]).all()
+    assert np.isfinite([holds.low, holds.high]).all()
