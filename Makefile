@@ -5,8 +5,8 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast lint perf screenshots
-.PHONY: help demo test test-all test-fast test-analysis test-lowest coverage audit lint perf
+
+.PHONY: help demo test test-all test-slow test-fast test-analysis test-lowest coverage audit lint perf screenshots
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,7 +51,7 @@ coverage: $(INSTALLED) ## branch coverage of the whole suite, at least 90 %
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report
 
-audit: ## known vulnerabilities of the pinned versions; asks pypi.org
+audit: ## known vulnerabilities of the pinned versions; asks the package index
 	$(PYTHON) -m venv --clear .venv-audit
 	.venv-audit/bin/python -m pip install --quiet pip-audit
 	.venv-audit/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip

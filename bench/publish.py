@@ -198,7 +198,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for line in publish(settings):
                 console.print(line, soft_wrap=True, highlight=False, markup=False)
     except BenchError as error:
-        print(f"bench.publish: {error}", file=sys.stderr)  # noqa: T201
+        print(f"bench.publish: {error}", file=sys.stderr)  # noqa: T201  # plain, for logs and pipes
         return 1
     return 0
 
