@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analysis.auroc import Floats, auroc, labelled
-from analysis.bootstrap import Counts, bootstrap_auroc, draw_counts
 from analysis.errors import AnalysisError
+from analysis.statistics.auroc import Floats, auroc, labelled
+from analysis.statistics.bootstrap import Counts, bootstrap_auroc, draw_counts
 
 MEAN = "mean"
 UNITS = {"study": ["patient", "study"], "patient": ["patient"], "image": ["path"]}

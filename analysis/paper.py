@@ -19,24 +19,34 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from analysis import reference
-from analysis.associations import (
+from analysis.errors import AnalysisError, SettingsError
+from analysis.evaluation import MEAN
+from analysis.figures import correlation as correlation_figure
+from analysis.figures import style
+from analysis.figures import summary as summary_figure
+from analysis.questions.associations import (
     correlation_display,
     correlation_statistics,
     correlations,
     digitisation_rows,
     of_record,
 )
-from analysis.claims import read_claims
-from analysis.errors import AnalysisError, SettingsError
-from analysis.evaluation import MEAN
-from analysis.figures import correlation as correlation_figure
-from analysis.figures import style
-from analysis.figures import summary as summary_figure
-from analysis.power import with_needed
-from analysis.scatter import AUROC, BOOST, PAIRED, PARAMETERS, PRETRAINED, SCRATCH, TOP1, Scatter, points_table
+from analysis.questions.claims import read_claims
+from analysis.questions.power import with_needed
+from analysis.questions.scatter import (
+    AUROC,
+    BOOST,
+    PAIRED,
+    PARAMETERS,
+    PRETRAINED,
+    SCRATCH,
+    TOP1,
+    Scatter,
+    points_table,
+)
+from analysis.questions.truncation import COLUMNS as TRUNCATION
+from analysis.questions.verdicts import verdicts_display, verdicts_table
 from analysis.tables import number, p_value, plain, write_table
-from analysis.truncation import COLUMNS as TRUNCATION
-from analysis.verdicts import verdicts_display, verdicts_table
 
 KEY = ["x", "y", "subset", "method"]
 NOT_PUBLISHED = "The paper's text was not in reach, and its truncated networks are not published one by one."

@@ -11,15 +11,15 @@ from typing import Any
 
 from analysis.errors import AnalysisError, SettingsError
 from analysis.figures import style
-from analysis.page import render
-from analysis.provenance import provenance
+from analysis.page.provenance import provenance
+from analysis.page.render import render
+from analysis.page.sections import sections
+from analysis.page.watch import watch
+from analysis.questions.verdicts import verdicts_dict
 from analysis.results import Results, evaluate
-from analysis.sections import sections
 from analysis.settings import DEFAULTS, Settings, read_settings
-from analysis.store import mask
+from analysis.store.uris import mask
 from analysis.tables import auroc_display, count, plain, write_table
-from analysis.verdicts import verdicts_dict
-from analysis.watch import watch
 
 
 def main(words: Sequence[str]) -> int:

@@ -7,32 +7,32 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from analysis.artifacts import load_predictions
-from analysis.associations import correlation_table
-from analysis.best import with_best
-from analysis.boosts import corrected, pooled_table
-from analysis.calibration import calibration_table
-from analysis.cards import Cards, load_cards
-from analysis.cells import left_out, select_cells
-from analysis.claims import read_claims
-from analysis.compare import auroc_table, boost_table, pair_cells
-from analysis.completeness import check_complete
-from analysis.curves import Curves, make_curves
 from analysis.errors import AnalysisError
 from analysis.evaluation import Evaluation, Replicates, align, resample
-from analysis.evidence import gather
-from analysis.family import family_table
-from analysis.io import load_histories, load_runs
-from analysis.maps import Maps, load_maps
-from analysis.mistakes import Mistakes, load_mistakes
-from analysis.pareto import pareto_table
-from analysis.power import with_needed
-from analysis.scatter import collect, points_table
-from analysis.seeds import group_seeds, spread_table
+from analysis.questions.associations import correlation_table
+from analysis.questions.best import with_best
+from analysis.questions.boosts import corrected, pooled_table
+from analysis.questions.calibration import calibration_table
+from analysis.questions.claims import read_claims
+from analysis.questions.compare import auroc_table, boost_table, pair_cells
+from analysis.questions.curves import Curves, make_curves
+from analysis.questions.evidence import gather
+from analysis.questions.family import family_table
+from analysis.questions.pareto import pareto_table
+from analysis.questions.power import with_needed
+from analysis.questions.scatter import collect, points_table
+from analysis.questions.seeds import group_seeds, spread_table
+from analysis.questions.truncation import smallest_tables, truncation_table
+from analysis.questions.verdicts import barriers, verdicts_table
 from analysis.settings import Settings
+from analysis.store.artifacts import load_predictions
+from analysis.store.cards import Cards, load_cards
+from analysis.store.cells import left_out, select_cells
+from analysis.store.completeness import check_complete
+from analysis.store.io import load_histories, load_runs
+from analysis.store.maps import Maps, load_maps
+from analysis.store.mistakes import Mistakes, load_mistakes
 from analysis.tables import count
-from analysis.truncation import smallest_tables, truncation_table
-from analysis.verdicts import barriers, verdicts_table
 from analysis.views import aggregate_views
 
 DEMONSTRATION = "A demonstration, not a reproduction:"

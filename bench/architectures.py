@@ -14,7 +14,7 @@ from rich.table import Table
 
 from bench.config import compose_config
 from bench.errors import ConfigError
-from bench.registry import ARCHITECTURES
+from bench.networks.registry import ARCHITECTURES
 
 COLUMNS = ("arch", "truncate", "last_module", "parameters", "channels", "stride", "weights", "imagenet_top1")
 """imagenet_top1 is timm's figure for the pinned weights, 0 to 1; it belongs to the whole network only, and is empty
@@ -33,8 +33,8 @@ def rows(outputs: int) -> Iterator[dict[str, Any]]:
     import torch
 
     from analysis.reference import top1
-    from bench.models import build_model, count_parameters
-    from bench.truncation import PROBE, feature_map
+    from bench.networks.models import build_model, count_parameters
+    from bench.networks.truncation import PROBE, feature_map
 
     for row in ARCHITECTURES.values():
         weights = f"{row.name}.{row.tag}"

@@ -18,15 +18,15 @@ from bench import config
 from bench.errors import BenchError, ConfigError, DataError, TrackingError
 from bench.paths import CONF, in_project
 from bench.schema import CamConfig
-from bench.sweep import plan
+from bench.sweeps.plan import plan
 
 if TYPE_CHECKING:  # help and refusals load neither pandas nor torch
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from bench.cam_figure import Column
-    from bench.saved import SavedRun
-    from bench.tracking import Store
+    from bench.finished.cam_figure import Column
+    from bench.finished.saved import SavedRun
+    from bench.tracking.store import Store
 
 console = Console()
 SHORT = 8
@@ -46,9 +46,9 @@ def draw(settings: CamConfig) -> Path:
         BenchError: the run cannot be opened, has no such task or study, the compared one has another test set, or the
             store takes no figure.
     """
-    from bench.cam_figure import figure
+    from bench.finished.cam_figure import figure
+    from bench.finished.saved import open_run, open_store
     from bench.quiet import quiet
-    from bench.saved import open_run, open_store
 
     quiet()
     store = open_store(settings.tracking)
@@ -121,9 +121,9 @@ def check_same_test(first: "SavedRun", second: "SavedRun", task: str) -> None:
 
 
 def _column(run: "SavedRun", settings: CamConfig, shown: "pd.DataFrame") -> "Column":
-    from bench.cam_figure import Column
-    from bench.maps import run_maps
-    from bench.saved import read_test_images
+    from bench.finished.cam_figure import Column
+    from bench.finished.maps import run_maps
+    from bench.finished.saved import read_test_images
 
     images = read_test_images(run, list(shown["path"]), settings.root)
     maps = run_maps(run, images, settings.task)

@@ -20,11 +20,11 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from bench.errors import ConfigError
-from bench.modes import check_adapt
+from bench.networks.modes import check_adapt
+from bench.networks.registry import architecture, check_depth, check_size
+from bench.networks.weights import check_source
 from bench.paths import CONF
-from bench.registry import architecture, check_depth, check_size
 from bench.schema import SCHEMAS, Config, leaves, problem
-from bench.weights import check_source
 
 
 def register() -> None:

@@ -12,7 +12,7 @@ from bench import config
 from bench.errors import BenchError, ConfigError
 from bench.paths import CONF, in_project
 from bench.schema import ExportConfig
-from bench.sweep import plan
+from bench.sweeps.plan import plan
 
 console = Console()
 
@@ -23,9 +23,9 @@ def export(settings: ExportConfig) -> Path:
     Raises:
         BenchError: the run cannot be opened or exported; or the files do not give its scores, and then none is left.
     """
-    from bench.exported import TOLERANCE, write
+    from bench.finished.exported import TOLERANCE, write
+    from bench.finished.saved import open_run, open_store
     from bench.quiet import quiet
-    from bench.saved import open_run, open_store
 
     quiet()
     run = open_run(open_store(settings.tracking), settings.run)

@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.errors import BenchError, ConfigError
-from bench.registry import ARCHITECTURES, Architecture, architecture
+from bench.networks.registry import ARCHITECTURES, Architecture, architecture
+from bench.networks.weights import RUN, Weights, find_here, locate, weights_name
 from bench.schema import Config, WeightsConfig
-from bench.sweep import plan
-from bench.weights import RUN, Weights, find_here, locate, weights_name
+from bench.sweeps.plan import plan
 
 WIDTH = 120
 """Characters that the table needs, also where the output is no terminal."""

@@ -18,7 +18,7 @@ from bench import config
 from bench.errors import BenchError, ConfigError
 from bench.paths import CONF
 from bench.schema import Config
-from bench.sweep import plan
+from bench.sweeps.plan import plan
 
 console = Console()
 

@@ -16,7 +16,7 @@ from bench import config
 from bench.errors import ConfigError
 from bench.paths import CONF
 from bench.schema import PretrainConfig
-from bench.sweep import plan
+from bench.sweeps.plan import plan
 
 console = Console()
 
@@ -36,9 +36,9 @@ def pretrain(settings: PretrainConfig) -> Path:
     Raises:
         BenchError: the image folder is not one.
     """
-    from bench.classification import export, fit, open_folder
-    from bench.registry import architecture
-    from bench.weights import destination
+    from bench.networks.registry import architecture
+    from bench.networks.weights import destination
+    from bench.training.classification import export, fit, open_folder
 
     row = architecture(settings.arch)
     tag = settings.weights.tag or settings.source.name

@@ -20,16 +20,16 @@ from bench import config
 from bench.errors import BenchError, ConfigError, TrackingError
 from bench.paths import CONF, in_project
 from bench.schema import PublishConfig
-from bench.sweep import plan
+from bench.sweeps.plan import plan
 
 if TYPE_CHECKING:  # help and refusals load neither torch nor MLflow
     from collections.abc import Mapping
 
-    from bench.saved import SavedRun
-    from bench.server import Run
-    from bench.showcase import Showcase, Version
-    from bench.study import Published
-    from bench.tracking import Store
+    from bench.finished.saved import SavedRun
+    from bench.tracking.server import Run
+    from bench.tracking.showcase import Showcase, Version
+    from bench.tracking.store import Store
+    from bench.tracking.study import Published
 
 console = Console()
 CHOSEN_BY = "valid/auroc"
@@ -92,9 +92,9 @@ def publish(settings: PublishConfig) -> list[str]:
         BenchError: there is no such report or store, or the best run's prediction is no model; then the report is
             published all the same.
     """
+    from bench.finished.saved import open_store
     from bench.quiet import quiet
-    from bench.saved import open_store
-    from bench.showcase import Showcase
+    from bench.tracking.showcase import Showcase
 
     quiet()
     report = read_report(in_project(settings.report), settings.tracking.experiment)
@@ -117,7 +117,7 @@ def publish(settings: PublishConfig) -> list[str]:
 
 
 def _published(summary: str, report: Report, shown: "Sequence[Run]", version: "Version | None") -> "Published":
-    from bench.study import Published
+    from bench.tracking.study import Published
 
     marked = any(run.tags.get(tag) == "true" for run in shown for tag in ("weights_standin", "data_generated"))
     model = (
@@ -132,10 +132,10 @@ def _model(
     settings: PublishConfig, store: "Store", showcase: "Showcase", summary: str, best: "Run | None"
 ) -> "tuple[Version, str]":
     """The registered version of the best run, made where it is not there, and what is said of it."""
-    from bench.exported import write
-    from bench.packaged import check, digest, pack
-    from bench.saved import open_run
-    from bench.showcase import DIGEST_TAG
+    from bench.finished.exported import write
+    from bench.finished.packaged import check, digest, pack
+    from bench.finished.saved import open_run
+    from bench.tracking.showcase import DIGEST_TAG
 
     if best is None:
         raise TrackingError(f"none of the report's runs has {CHOSEN_BY}")

@@ -13,10 +13,10 @@ from rich.console import Console
 from bench import config
 from bench.errors import BenchError, ConfigError
 from bench.paths import CONF
-from bench.sweep import Job, Sweep, plan
+from bench.sweeps.plan import Job, Sweep, plan
 
 if TYPE_CHECKING:
-    from bench.survey import CellState
+    from bench.sweeps.survey import CellState
 
 DRY_RUN = "--dry-run"
 ROUNDS = 3
@@ -37,7 +37,7 @@ console = Console(width=None if sys.stdout.isatty() else WIDE)
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
 def job(composed: DictConfig) -> float:
     """One cell, or a search by another of Hydra's sweepers."""
-    from bench.work import work
+    from bench.sweeps.work import work
 
     return work(composed)
 
@@ -67,15 +67,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _show(sweep: Sweep) -> int:
-    from bench.closing import outlook
+    from bench.sweeps.closing import outlook
 
     outlook(console, sweep)
     return 0
 
 
 def _run(sweep: Sweep) -> int:
-    from bench.closing import closing_table
-    from bench.interrupts import Interrupted
+    from bench.sweeps.closing import closing_table
+    from bench.training.interrupts import Interrupted
 
     crashed: list[str] = []
     cells = None
@@ -101,11 +101,11 @@ def _run(sweep: Sweep) -> int:
 
 def _bring_in(sweep: Sweep) -> None:
     """Tidies up after this machine's earlier workers: what they could not upload, and the claims of those that died."""
-    from bench.claims import bury
     from bench.paths import in_project
-    from bench.server import UnavailableError
-    from bench.stores import store_of
     from bench.sync import sync
+    from bench.tracking.claims import bury
+    from bench.tracking.server import UnavailableError
+    from bench.tracking.stores import store_of
 
     for store in {store_of(one) for one in sweep.configs if not one.tracking.offline}:
         with suppress(UnavailableError):
@@ -121,8 +121,8 @@ def _launch(sweep: Sweep) -> tuple[list[str], "list[CellState] | None"]:
     Returns:
         What crashed, a line each; and the cells' states, where nothing was to be done.
     """
-    from bench.launch import WorkerDiedError, launch
-    from bench.work import work
+    from bench.sweeps.launch import WorkerDiedError, launch
+    from bench.sweeps.work import work
 
     if CLUSTERS & set(sweep.plain) and any(one.trainer.precision == "auto" for one in sweep.configs):
         console.print(PRECISION_NOTE, soft_wrap=True, highlight=False)
@@ -144,7 +144,7 @@ def _todo(sweep: Sweep) -> tuple[list[Job], "list[CellState]"]:
 
     Those that were never begun come first: of the others some are another worker's, and one may be what kills workers.
     """
-    from bench.closing import outlook
+    from bench.sweeps.closing import outlook
 
     cells = outlook(console, sweep)
     settled = {"done"} if sweep.configs[0].retry == "failed" else {"done", "failed"}

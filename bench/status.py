@@ -18,7 +18,7 @@ from rich.live import Live
 
 from bench import config
 from bench.errors import BenchError, ConfigError
-from bench.sweep import Sweep, plan
+from bench.sweeps.plan import Sweep, plan
 
 LOOK_SECONDS = 5.0
 
@@ -46,8 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _look(sweep: Sweep, *, as_json: bool) -> int:
-    from bench.closing import states_table
-    from bench.survey import survey
+    from bench.sweeps.closing import states_table
+    from bench.sweeps.survey import survey
 
     now = time.time()
     cells = survey(sweep.configs, now=now)
@@ -79,9 +79,9 @@ def _defined(value: Any) -> Any:
 
 def _watch(sweep: Sweep) -> int:
     """Looks until all are done; a server that is away, as while it is restarted, is waited for."""
-    from bench.closing import states_table
-    from bench.server import UnavailableError
-    from bench.survey import survey
+    from bench.sweeps.closing import states_table
+    from bench.sweeps.survey import survey
+    from bench.tracking.server import UnavailableError
 
     with suppress(KeyboardInterrupt), Live(auto_refresh=False) as live:
         while True:

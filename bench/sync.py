@@ -14,11 +14,11 @@ from rich.markup import escape
 from bench import config
 from bench.errors import BenchError, ConfigError
 from bench.paths import CONF, in_project
-from bench.sweep import plan
+from bench.sweeps.plan import plan
 
 if TYPE_CHECKING:
-    from bench.server import Server
-    from bench.spool import Spool
+    from bench.tracking.server import Server
+    from bench.tracking.spool import Spool
 
 console = Console()
 
@@ -47,8 +47,8 @@ def sync(uri: str, outputs: Path) -> Iterator[Outcome]:
     Raises:
         TrackingError: the server cannot be used.
     """
-    from bench.server import Server
-    from bench.spool import spools
+    from bench.tracking.server import Server
+    from bench.tracking.spool import spools
 
     servers: dict[str, Server] = {}
     for spool in spools(outputs):
@@ -66,9 +66,9 @@ def sync(uri: str, outputs: Path) -> Iterator[Outcome]:
 
 
 def _bring_in(server: "Server", spool: "Spool", cell: str) -> tuple[str, bool]:
-    from bench.claims import ClaimLostError, ClaimTakenError, acquire
-    from bench.delivery import SupersededError, bring_in
-    from bench.server import UnavailableError
+    from bench.tracking.claims import ClaimLostError, ClaimTakenError, acquire
+    from bench.tracking.delivery import SupersededError, bring_in
+    from bench.tracking.server import UnavailableError
 
     try:
         claim = acquire(server, cell)

@@ -33,8 +33,8 @@ from selenium.webdriver.support.expected_conditions import element_to_be_clickab
 from selenium.webdriver.support.ui import WebDriverWait
 
 from analysis.report import main as report
-from bench.registry import architecture
-from bench.server import Point, Server
+from bench.networks.registry import architecture
+from bench.tracking.server import Point, Server
 
 PROJECT = Path(__file__).resolve().parent.parent
 KEYS = ("tracking.uri", "experiment", "report")

@@ -11,7 +11,6 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from analysis import reference
-from analysis.boosts import FIXED, MEAN_BOOST, significant
 from analysis.evaluation import MEAN
 from analysis.figures.canvas import (
     GAP,
@@ -29,7 +28,8 @@ from analysis.figures.canvas import (
 )
 from analysis.figures.labels import place
 from analysis.figures.style import GREY, MM, TWO, Format, family_handles, mark
-from analysis.seeds import numbers
+from analysis.questions.boosts import FIXED, MEAN_BOOST, significant
+from analysis.questions.seeds import numbers
 
 POINTS = ["kind", "arch", "family", "row", "estimate", "low", "high", "p_holm", "significant"]
 SIZE_POINTS = ["arch", "family", "parameters", "estimate", "low", "high"]

@@ -12,10 +12,10 @@ from matplotlib.ticker import MaxNLocator
 from scipy.stats import t
 
 from analysis import reference
-from analysis.auroc import Floats
 from analysis.figures.canvas import canvas, faintness, legend, settle, ticks_in_millions
 from analysis.figures.labels import place
 from analysis.figures.style import GREY, TWO, Format, family_handles, mark
+from analysis.statistics.auroc import Floats
 from analysis.tables import number
 
 POINT, LINE = "point", "line"

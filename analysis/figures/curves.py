@@ -11,9 +11,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from analysis import reference
-from analysis.curves import LOSS, VALID
 from analysis.figures.canvas import canvas, legend, settle
 from analysis.figures.style import TWO, Format, family_handles, mark
+from analysis.questions.curves import LOSS, VALID
 from analysis.tables import count, heading
 
 BROKEN = (0, (3, 1.5))

@@ -7,8 +7,8 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.text import Annotation, Text
 
-from analysis.auroc import Floats
 from analysis.figures.style import GREY
+from analysis.statistics.auroc import Floats
 
 SIZE = 5.5
 """Of a name, points."""

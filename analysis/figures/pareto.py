@@ -15,7 +15,7 @@ from analysis import reference
 from analysis.figures.canvas import canvas, interval_note, legend, nothing, settle, ticks_in_millions
 from analysis.figures.labels import place
 from analysis.figures.style import GREY, TWO, Format, family_handles, mark
-from analysis.pareto import COSTS
+from analysis.questions.pareto import COSTS
 
 POINTS = [
     *("cost", "x", "shown", "name", "arch", "family", "pretrained", "truncate"),

@@ -50,7 +50,7 @@ class DataSet:
     Attributes:
         name: of the set.
         tasks: names of the label columns.
-        widths: how many of the network's outputs each task has (`bench.heads`).
+        widths: how many of the network's outputs each task has (`bench.networks.heads`).
         external: further test sets by name.
         fingerprint: 16 hex digits; equal for equal labels, splits and images, wherever the folder lies.
         generated: whether the images are generated phantoms.

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from scipy.special import ndtri
 
-from analysis.auroc import leave_out_auroc
-from analysis.bootstrap import bootstrap_auroc, draw_counts
-from analysis.delong import delong, delong_interval
-from analysis.intervals import bca_interval, percentile_interval, studentised_interval
-from analysis.studentised import bootstrap_errors
+from analysis.statistics.auroc import leave_out_auroc
+from analysis.statistics.bootstrap import bootstrap_auroc, draw_counts
+from analysis.statistics.delong import delong, delong_interval
+from analysis.statistics.intervals import bca_interval, percentile_interval, studentised_interval
+from analysis.statistics.studentised import bootstrap_errors
 
 TRUTH = 0.85
 N_SIMULATIONS, BATCH, N_RESAMPLES = 4000, 200, 1000

@@ -2,10 +2,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.auroc import auroc
-from analysis.bootstrap import bootstrap_auroc
 from analysis.errors import AnalysisError
 from analysis.evaluation import Evaluation, align, resample, unit_codes
+from analysis.statistics.auroc import auroc
+from analysis.statistics.bootstrap import bootstrap_auroc
 from analysis.views import aggregate_views
 
 TASKS = ("atelectasis", "edema")

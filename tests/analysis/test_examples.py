@@ -6,10 +6,10 @@ import inspect
 
 import pytest
 
-MODULES = ("auroc", "bootstrap", "delong", "intervals", "studentised")
+MODULES = tuple(f"statistics.{name}" for name in ("auroc", "bootstrap", "delong", "intervals", "studentised"))
 
 
-@pytest.mark.parametrize("name", [*MODULES, "evaluation", "interval_methods"])
+@pytest.mark.parametrize("name", [*MODULES, "evaluation", "questions.interval_methods"])
 def test_examples_give_what_they_print(name):
     outcome = doctest.testmod(importlib.import_module(f"analysis.{name}"))
     assert outcome.attempted > 0

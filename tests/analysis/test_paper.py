@@ -9,8 +9,8 @@ import pytest
 from scipy import stats
 
 from analysis import paper, reference
-from analysis.associations import digitisation_rows
 from analysis.paper import PaperSettings, evaluate, main, published_clouds, read_words
+from analysis.questions.associations import digitisation_rows
 
 QUICK = PaperSettings(resamples=400, permutations=200)
 

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.auroc import auroc
-from analysis.bootstrap import bootstrap_auroc, draw_counts
-from analysis.delong import delong, delong_interval, delong_test
+from analysis.statistics.auroc import auroc
+from analysis.statistics.bootstrap import bootstrap_auroc, draw_counts
+from analysis.statistics.delong import delong, delong_interval, delong_test
 
 REFERENCE = Path(__file__).parent / "reference"
 SCORES = pd.read_csv(REFERENCE / "proc_scores.csv")

@@ -51,7 +51,7 @@ def test_every_tag_has_one_size_of_its_own_and_every_architecture_one_paper_era_
 
 
 def test_paper_era_tags_are_the_registrys():
-    from bench.registry import ARCHITECTURES
+    from bench.networks.registry import ARCHITECTURES
 
     paper = [row for row in ARCHITECTURES.values() if row.paper]
     assert {row.name: f"{row.name}.{row.tag}" for row in paper} == {
@@ -60,7 +60,7 @@ def test_paper_era_tags_are_the_registrys():
 
 
 def test_families_are_the_registrys():
-    from bench.registry import ARCHITECTURES
+    from bench.networks.registry import ARCHITECTURES
 
     points = reference.figure1()
     assert dict(zip(points["arch"], points["family"], strict=True)) == {

@@ -124,8 +124,8 @@ def copy_database(source: Path, target: Path) -> None:
 
 def main() -> None:
     """Obeys: open CELL, metric KEY VALUE STEP, file PATH TEXT, end, fail; each answered by a line."""
-    from bench.claims import TIMING, ClaimLostError, ClaimTakenError, Timing
-    from bench.tracking import Store
+    from bench.tracking.claims import TIMING, ClaimLostError, ClaimTakenError, Timing
+    from bench.tracking.store import Store
 
     uri, outputs, *words = sys.argv[1:]
     timing = Timing(*FAST) if "fast" in words else TIMING

@@ -5,9 +5,9 @@ from functools import cache
 import torch
 from torch import nn
 
-from bench.models import build_model
-from bench.registry import Architecture
-from bench.truncation import truncate
+from bench.networks.models import build_model
+from bench.networks.registry import Architecture
+from bench.networks.truncation import truncate
 
 OUTPUTS = 14
 

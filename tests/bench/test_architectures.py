@@ -4,7 +4,7 @@ import io
 import pytest
 
 from bench.architectures import COLUMNS, main
-from bench.registry import ARCHITECTURES
+from bench.networks.registry import ARCHITECTURES
 
 
 @pytest.fixture(scope="module")

@@ -7,12 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench import cam, stores
+from bench import cam
 from bench.cam import check_same_test, choose, describe, main
-from bench.cam_figure import Column, figure, overlay, strongest
+from bench.cells.runner import run_cell
 from bench.errors import ConfigError, DataError, TrackingError
-from bench.runner import run_cell
-from bench.stores import store_of
+from bench.finished.cam_figure import Column, figure, overlay, strongest
+from bench.tracking import stores
+from bench.tracking.stores import store_of
 
 RUN = "0123456789abcdef0123456789abcdef"
 TEST = pd.DataFrame(
@@ -218,7 +219,7 @@ def test_a_store_that_takes_no_figure_is_said_with_where_the_figure_lies(configu
     def refuse(*_):
         raise TrackingError("permission denied")
 
-    monkeypatch.setattr("bench.tracking.Store.attach", refuse)
+    monkeypatch.setattr("bench.tracking.store.Store.attach", refuse)
     assert main([f"run={run_id}", "studies=1", f"tracking.uri={config.tracking.uri}", f"out={tmp_path}/cams"]) == 1
     error = " ".join(capsys.readouterr().err.split())
     png = tmp_path / "cams" / f"edema-{run_id[:8]}.png"

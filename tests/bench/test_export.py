@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from bench import stores
+from bench.cells.runner import run_cell
 from bench.export import main
-from bench.runner import run_cell
-from bench.stores import store_of
+from bench.tracking import stores
+from bench.tracking.stores import store_of
 
 RUN = "0123456789abcdef0123456789abcdef"
 

@@ -65,9 +65,9 @@ locate = partial(
     [
         "-c",
         "import sys, time\n"
-        "from bench.registry import architecture\n"
+        "from bench.networks.registry import architecture\n"
         "from bench.schema import WeightsConfig\n"
-        "from bench.weights import locate\n"
+        "from bench.networks.weights import locate\n"
         "start = time.monotonic()\n"
         "try:\n"
         "    print(locate(architecture(sys.argv[1]), WeightsConfig()).sha256)\n"

@@ -5,14 +5,14 @@ import pytest
 from PIL import Image
 from safetensors import safe_open
 
-from bench.classification import open_folder
 from bench.config import compose_config
 from bench.errors import DataError
-from bench.models import build_model
+from bench.networks.models import build_model
+from bench.networks.registry import architecture
+from bench.networks.weights import locate
 from bench.pretrain import main, pretrain
-from bench.registry import architecture
 from bench.schema import SourceConfig, WeightsConfig
-from bench.weights import locate
+from bench.training.classification import open_folder
 
 ROW = architecture("resnet18")
 

@@ -18,15 +18,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.cells import select_cells
-from analysis.io import load_runs
 from analysis.report import main as report
-from bench import stores
+from analysis.store.cells import select_cells
+from analysis.store.io import load_runs
+from bench.cells.runner import run_cell
 from bench.errors import ConfigError
 from bench.publish import choose, main, read_report
-from bench.runner import run_cell
-from bench.server import Run, Server
-from bench.stores import store_of
+from bench.tracking import stores
+from bench.tracking.server import Run, Server
+from bench.tracking.stores import store_of
 from tests.bench.recording import PROJECT, free_port
 
 EXPERIMENT = "chextransfer"

@@ -16,11 +16,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from bench.data.decode import decode
-from bench.models import build_model, normalisation
-from bench.module import Classifier
-from bench.registry import architecture
+from bench.networks.models import build_model, normalisation
+from bench.networks.registry import architecture
+from bench.networks.weights import locate
 from bench.schema import WeightsConfig
-from bench.weights import locate
+from bench.training.module import Classifier
 
 pictures = pytest.importorskip("skimage.data", reason="scikit-image's photographs are not installed")
 

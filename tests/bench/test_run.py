@@ -9,15 +9,15 @@ import uuid
 import pytest
 
 from bench import run
+from bench.cells.identify import identify
 from bench.data.sets import open_dataset
 from bench.errors import TrackingError
-from bench.identify import identify
-from bench.interrupts import Interrupted
-from bench.launch import WorkerDiedError
-from bench.stores import store_of
-from bench.survey import CellState
-from bench.sweep import plan
-from bench.tracking import RunState
+from bench.sweeps.launch import WorkerDiedError
+from bench.sweeps.plan import plan
+from bench.sweeps.survey import CellState
+from bench.tracking.store import RunState
+from bench.tracking.stores import store_of
+from bench.training.interrupts import Interrupted
 
 WORDS = ["-m", "arch=resnet18", "seed=range(0,4)"]
 FINISHED, FAILED, KILLED = (RunState("r", status, {}) for status in ("FINISHED", "FAILED", "KILLED"))
@@ -45,8 +45,8 @@ def launched(monkeypatch):
             return ended
 
         monkeypatch.setattr("bench.run._bring_in", lambda _: None)  # else the user's own store is made
-        monkeypatch.setattr("bench.closing.survey", lambda *_, **__: cells)
-        monkeypatch.setattr("bench.launch.launch", launch)
+        monkeypatch.setattr("bench.sweeps.closing.survey", lambda *_, **__: cells)
+        monkeypatch.setattr("bench.sweeps.launch.launch", launch)
         monkeypatch.setattr(sys, "argv", ["bench.run"])
         return starts
 
@@ -138,7 +138,7 @@ def test_a_store_that_cannot_be_used_is_one_sentence(launched, monkeypatch, caps
         raise TrackingError("tracking.uri=x cannot be used")
 
     launched([])
-    monkeypatch.setattr("bench.closing.survey", survey)
+    monkeypatch.setattr("bench.sweeps.closing.survey", survey)
     assert run.main(WORDS) == 1
     assert capsys.readouterr().err == "bench.run: tracking.uri=x cannot be used\n"
 
@@ -151,8 +151,8 @@ def test_a_search_has_no_list_to_show(capsys):
 
 def test_a_wrong_command_line_is_2_and_neither_it_nor_a_look_at_a_sweep_imports_torch():
     asked = (
-        "import sys, bench.closing, bench.sync, bench.server; from bench.run import main; code = main(sys.argv[1:]); "
-        "print(code, 'torch' in sys.modules)"
+        "import sys, bench.sweeps.closing, bench.sync, bench.tracking.server; from bench.run import main; "
+        "code = main(sys.argv[1:]); print(code, 'torch' in sys.modules)"
     )
     said = subprocess.run(
         [sys.executable, "-c", asked, "-m", "hydra/launcher=nobody"], capture_output=True, text=True, check=True

@@ -3,9 +3,9 @@ import json
 import pytest
 
 from bench import status
-from bench.server import UnavailableError
-from bench.survey import CellState
-from bench.tracking import RunState
+from bench.sweeps.survey import CellState
+from bench.tracking.server import UnavailableError
+from bench.tracking.store import RunState
 
 DONE = CellState("a", "resnet18", "0a", "done", RunState("r1", "FINISHED", {"test/auroc": 0.75, "x": float("nan")}), "")
 FAILED = CellState(
@@ -25,7 +25,7 @@ def surveyed(monkeypatch):
 
     def give(*looks):
         answers = iter(looks)
-        monkeypatch.setattr("bench.survey.survey", lambda *_, **__: next(answers))
+        monkeypatch.setattr("bench.sweeps.survey.survey", lambda *_, **__: next(answers))
 
     return give
 
@@ -83,7 +83,7 @@ def test_watch_outlives_a_restart_of_the_server(monkeypatch, capsys):
             raise look
         return look
 
-    monkeypatch.setattr("bench.survey.survey", survey)
+    monkeypatch.setattr("bench.sweeps.survey.survey", survey)
     assert status.main([*WORDS, "--watch"]) == 0
     assert "no look now: no answer" in capsys.readouterr().out
 

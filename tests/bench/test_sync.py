@@ -2,10 +2,10 @@ import threading
 
 import pytest
 
-from bench.server import Server
-from bench.spool import spools
 from bench.sync import main, sync
-from bench.tracking import Store
+from bench.tracking.server import Server
+from bench.tracking.spool import spools
+from bench.tracking.store import Store
 from tests.bench.recording import EXPERIMENT, copy_database
 
 
@@ -111,7 +111,7 @@ def test_a_cell_that_another_worker_trains_right_now_is_left_for_later(uri, offl
     online = Store(uri, EXPERIMENT, tmp_path / "elsewhere")
     words = [f"tracking.uri={uri}", f"outputs={offline}"]
     with online.run("done", "n", {"cell": "done"}, {}) as record:
-        monkeypatch.setattr("bench.claims._abandoned", lambda *_: False)
+        monkeypatch.setattr("bench.tracking.claims._abandoned", lambda *_: False)
         assert main(words) == 1
         assert "name-done: not brought in" in capsys.readouterr().out
     assert told(uri)["done"].id == record.run_id

@@ -21,9 +21,9 @@ from unittest import mock
 
 import pandas as pd
 
-from bench.delivery import patiently
-from bench.sweep import plan
-from bench.tracking import Store
+from bench.sweeps.plan import plan
+from bench.tracking.delivery import patiently
+from bench.tracking.store import Store
 
 WHOLE = 600.0
 """Seconds that a command may take on a machine that is busy with other work."""
@@ -33,8 +33,8 @@ _FORKED.set_forkserver_preload(
     [
         "bench.run",
         "bench.status",
-        "bench.runner",
-        "bench.closing",
+        "bench.cells.runner",
+        "bench.sweeps.closing",
         "bench.sync",
         "mlflow.store.tracking.sqlalchemy_store",
     ]

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from bench.data.sets import open_dataset
-from bench.server import Server
-from bench.sweep import plan
+from bench.sweeps.plan import plan
+from bench.tracking.server import Server
 from tests.bench.recording import copy_database
 
 SMALL = (

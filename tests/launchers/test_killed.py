@@ -6,7 +6,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from bench.spool import spools
+from bench.tracking.spool import spools
 from tests.bench.recording import copy_database, mlflow_server
 from tests.launchers import commands
 

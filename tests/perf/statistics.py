@@ -14,9 +14,9 @@ import numpy as np
 from scipy.stats import rankdata
 from sklearn.metrics import roc_auc_score
 
-from analysis.bootstrap import bootstrap_auroc, draw_counts
-from analysis.delong import delong
-from analysis.studentised import bootstrap_errors
+from analysis.statistics.bootstrap import bootstrap_auroc, draw_counts
+from analysis.statistics.delong import delong
+from analysis.statistics.studentised import bootstrap_errors
 
 PREVALENCE = 0.25
 

@@ -22,18 +22,18 @@ from PIL import Image
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from bench import assembly as assembly_module
-from bench import heads
-from bench.assembly import Assembly, assemble
+from bench.cells import assembly as assembly_module
+from bench.cells.assembly import Assembly, assemble
+from bench.cells.identify import Found, identify
+from bench.cells.runner import run_cell
 from bench.config import compose_config
 from bench.data import phantom
-from bench.identify import Found, identify
-from bench.models import build_model
-from bench.module import Classifier
+from bench.networks import heads
+from bench.networks.models import build_model
 from bench.quiet import quiet
-from bench.runner import run_cell
-from bench.stores import store_of
-from bench.training import fit
+from bench.tracking.stores import store_of
+from bench.training.loop import fit
+from bench.training.module import Classifier
 
 ARCHITECTURES = ("densenet121", "resnet50", "efficientnet_b0")
 FAMILIES = ("densenet121", "resnet18", "inception_v3", "mnasnet_100", "efficientnet_b0", "mobilenetv3_large_100")
@@ -63,7 +63,7 @@ def table() -> Iterator[str]:
 
 
 def _precisions(root: Path, folder: Path) -> Iterator[str]:
-    """What `bench.devices` has its table from: bf16 against fp32 of a bare loop, and what the table takes."""
+    """What `bench.training.devices` has its table from: bf16 against fp32 of a bare loop, and what the table takes."""
     for arch in FAMILIES:
         rates: dict[str, list[float]] = {"bf16": [], "fp32": []}
         for _ in range(REPEATS):

@@ -7,9 +7,9 @@ from matplotlib.colors import to_hex
 from matplotlib.text import Text
 
 from analysis import reference
-from analysis.boosts import corrected, pooled_table
-from analysis.compare import boost_table
 from analysis.figures import boost, style
+from analysis.questions.boosts import corrected, pooled_table
+from analysis.questions.compare import boost_table
 from tests.analysis.synthetic import make_cells
 
 WARNING = "A warning that is long enough to need more than a single line. " * 3

@@ -11,7 +11,7 @@ from analysis import reference
 from analysis.figures import correlation as correlation_figure
 from analysis.figures import style
 from analysis.paper import published_clouds
-from analysis.scatter import POINT_COLUMNS, points_table
+from analysis.questions.scatter import POINT_COLUMNS, points_table
 
 
 @pytest.fixture

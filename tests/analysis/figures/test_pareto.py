@@ -6,7 +6,7 @@ from matplotlib.text import Text
 
 from analysis.figures import pareto as figures
 from analysis.figures import style
-from analysis.pareto import pareto_table
+from analysis.questions.pareto import pareto_table
 from tests.analysis.synthetic import make_cells
 
 

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 
 from analysis import reference
-from analysis.compare import auroc_table
 from analysis.figures import arms, style, summary
-from analysis.scatter import collect, points_table
-from analysis.truncation import truncation_table
+from analysis.questions.compare import auroc_table
+from analysis.questions.scatter import collect, points_table
+from analysis.questions.truncation import truncation_table
 from tests.analysis.synthetic import make_cells
 
 

@@ -6,7 +6,7 @@ from matplotlib.colors import to_hex
 
 from analysis.figures import style
 from analysis.figures import truncation as figures
-from analysis.truncation import truncation_table
+from analysis.questions.truncation import truncation_table
 from tests.analysis.synthetic import make_cells
 
 

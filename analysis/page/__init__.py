@@ -1,0 +1,1 @@
+"""What a reader sees: the sections of the report and its page."""

@@ -1,0 +1,193 @@
+"""The paper's claims against the intervals: reproduced, contradicted, or undecided and why."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from analysis import reference
+from analysis.errors import AnalysisError
+from analysis.questions.claims import Claim, Claims, Requires, Rule
+from analysis.tables import count, number
+
+REPRODUCED, CONTRADICTED, UNDECIDED = "reproduced", "contradicted", "undecided"
+STATISTIC_COLUMNS = ["statistic", "subset", "estimate", "low", "high", "n"]
+VERDICT_COLUMNS = [
+    *("claim", "verdict", "reason", "sentence", "statistic", "subset", "rule", "bound"),
+    *("estimate", "low", "high", "level", "n", "unit", "scale", "paper"),
+]
+
+Masks = tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]
+
+
+def decide(rule: Rule, estimate: float, low: float, high: float) -> str:
+    """What an interval says under a rule: `reproduced`, `contradicted` or `undecided`.
+
+    Args:
+        rule: its kind and bound.
+        estimate: in the unit of the bound.
+        low, high: its interval. Undefined, or an interval that does not hold its own estimate, is undecided.
+
+    >>> decide(Rule("above", 0.0), 0.56, 0.11, 0.86)
+    'reproduced'
+    """
+    reproduced, contradicted = decisions(rule, np.float64(estimate), np.float64(low), np.float64(high))
+    return REPRODUCED if reproduced else CONTRADICTED if contradicted else UNDECIDED
+
+
+def decisions(rule: Rule, estimate: npt.ArrayLike, low: npt.ArrayLike, high: npt.ArrayLike) -> Masks:
+    """The same for arrays of one shape: where the claim is reproduced, and where it is contradicted; never both."""
+    at, lo, hi = (np.asarray(value, dtype=np.float64) for value in (estimate, low, high))
+    holds = (lo <= at) & (at <= hi)  # False where any of them is NaN
+    if rule.kind == "above":
+        reproduced, contradicted = lo > rule.bound, hi < rule.bound
+    elif rule.kind == "below":
+        reproduced, contradicted = hi < rule.bound, lo > rule.bound
+    else:
+        reproduced = (lo > -rule.bound) & (hi < rule.bound)
+        contradicted = ((lo > 0) | (hi < 0)) & (np.abs(at) >= rule.bound)
+    return holds & reproduced, holds & contradicted
+
+
+def barriers(cells: pd.DataFrame, requires: Requires) -> list[str]:
+    """Why no verdict may be given on these cells, whatever their intervals say; empty where one may.
+
+    Args:
+        cells: arch, pretrained, weights; where there are such columns also weights_standin, data_generated, protocol.
+        requires: what the file of claims asks for.
+    """
+    found = []
+    pretrained = cells[cells["pretrained"].astype(bool)]
+    if requires.imagenet_weights:
+        standins = pretrained.get("weights_standin", pd.Series(False, index=pretrained.index)).astype(bool)
+        unknown = sorted({str(name) for name in pretrained.loc[~standins, "weights"] if np.isnan(reference.top1(name))})
+        if standins.any():
+            found.append(f"the pretrained weights of {count(int(standins.sum()), 'cell')} are stand-ins")
+        if unknown:
+            found.append(f"weights that are not published ImageNet weights: {', '.join(unknown)}")
+    if requires.real_data and "data_generated" in cells.columns and cells["data_generated"].any():
+        found.append("the images are generated")
+    others = sorted({str(name) for name in cells.get("protocol", []) if name not in requires.protocols})
+    if others:
+        found.append(f"trained by protocol {', '.join(others)}, not {' or '.join(requires.protocols)}")
+    n = cells["arch"].nunique()
+    if n < requires.min_architectures:
+        found.append(f"{count(n, 'architecture')}, and a verdict takes {requires.min_architectures}")
+    return found
+
+
+def verdicts_table(claims: Claims, statistics: pd.DataFrame, *, barriers: Sequence[str] = ()) -> pd.DataFrame:
+    """Each claim with its verdict and the reason for it.
+
+    Args:
+        claims: as `read_claims` gives them.
+        statistics: STATISTIC_COLUMNS, n in architectures; where there are such columns also `level`, and `reliability`
+            (NaN: not known), without enough of which nothing is found to lie `within` a bound.
+        barriers: as `barriers` gives them; any makes every verdict `undecided`.
+
+    Returns:
+        VERDICT_COLUMNS, one row a claim in the order of the file; NaN where nothing was measured.
+
+    Raises:
+        AnalysisError: a column is missing, or a statistic is there twice.
+    """
+    missing = [name for name in STATISTIC_COLUMNS if name not in statistics.columns]
+    if missing:
+        raise AnalysisError(f"the statistics have no column {', '.join(missing)}")
+    twice = statistics[statistics.duplicated(["statistic", "subset"])]
+    if len(twice):
+        row = twice.iloc[0]
+        raise AnalysisError(f"statistic {row['statistic']} of {row['subset']} cells is there twice; keep one of them")
+    if "level" not in statistics.columns:
+        statistics = statistics.assign(level=claims.level)
+    measured = {(row["statistic"], row["subset"]): row for row in statistics.to_dict("records")}
+    rows = [_verdict(claim, claims, measured.get((claim.statistic, claim.subset)), barriers) for claim in claims.claims]
+    return pd.DataFrame(rows, columns=VERDICT_COLUMNS).astype({"n": "Int64", "paper": "float64"})
+
+
+def verdicts_dict(verdicts: pd.DataFrame, barriers: Sequence[str] = ()) -> dict[str, Any]:
+    """What verdicts.json holds: how many of each, why none could be given, and every row; undefined is null."""
+    rows = [
+        {str(name): None if pd.isna(value) else value for name, value in row.items()}
+        for row in verdicts.astype(object).to_dict("records")
+    ]
+    counts = {word: int((verdicts["verdict"] == word).sum()) for word in (REPRODUCED, CONTRADICTED, UNDECIDED)}
+    return {"counts": counts, "barriers": list(barriers), "verdicts": rows}
+
+
+def verdicts_display(verdicts: pd.DataFrame) -> pd.DataFrame:
+    """One row a claim; all text. With the columns of `power.with_needed`, also the sample size that would decide."""
+    rows = []
+    for row in verdicts.to_dict("records"):
+        shown = {
+            "Claim": row["sentence"],
+            "Paper": number(row["paper"], 2),
+            "Ours": number(row["estimate"]),
+            "Low": number(row["low"]),
+            "High": number(row["high"]),
+            "Verdict": row["verdict"],
+            "n": "0" if pd.isna(row["n"]) else str(row["n"]),
+            "Reason": row["reason"],
+        }
+        if "needed" in row:
+            shown["Would be decided by"] = row["needed"]
+        rows.append(shown)
+    return pd.DataFrame(rows)
+
+
+def _verdict(claim: Claim, claims: Claims, found: dict[Any, Any] | None, barriers: Sequence[str]) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "claim": claim.name,
+        **{name: getattr(claim, name) for name in ("sentence", "statistic", "subset", "rule", "bound")},
+        **{name: getattr(claim, name) for name in ("unit", "scale", "paper")},
+        **dict.fromkeys(("estimate", "low", "high"), math.nan),
+        "level": claims.level,
+        "n": None,
+    }
+    if found is not None:
+        row |= {name: found[name] for name in ("estimate", "low", "high", "level")}
+        row["n"] = None if pd.isna(found["n"]) else int(found["n"])
+    reason = _hindrance(claim, claims, found, barriers)
+    if reason:
+        return row | {"verdict": UNDECIDED, "reason": reason}
+    verdict = decide(claim.test, row["estimate"], row["low"], row["high"])
+    return row | {"verdict": verdict, "reason": _explained(claim.test, verdict, row)}
+
+
+def _hindrance(claim: Claim, claims: Claims, found: dict[Any, Any] | None, barriers: Sequence[str]) -> str:
+    """Why the rule is not even asked; empty where it is."""
+    if barriers:
+        return "; ".join(barriers)
+    if found is None or any(pd.isna(found[name]) for name in ("estimate", "low", "high", "n")):
+        what = f"{claim.statistic} of {claim.subset} cells"
+        return f"not measured: {what}" if found is None else f"not measured: {what} is undefined"
+    if not math.isclose(found["level"], claims.level):
+        return f"the interval has level {found['level']:g}, and the rule was fixed for {claims.level:g}"
+    if int(found["n"]) < claims.requires.min_architectures:
+        n = count(int(found["n"]), "architecture")
+        return f"rests on {n}, and a verdict takes {claims.requires.min_architectures}"
+    reliability = found.get("reliability", math.nan)
+    if claim.rule == "within" and reliability < claims.requires.min_reliability:  # False where it is not known
+        return (
+            f"the test set is too small to tell the architectures apart (reliability {number(reliability, 2)}, and a "
+            f"verdict takes {number(claims.requires.min_reliability, 2)}): its noise alone makes them look unrelated"
+        )
+    if not found["low"] <= found["estimate"] <= found["high"]:
+        return "the interval does not hold its own estimate"
+    return ""
+
+
+def _explained(rule: Rule, verdict: str, row: dict[str, Any]) -> str:
+    interval = f"the interval {number(row['low'])} to {number(row['high'])}"
+    bound = number(rule.bound, 2)
+    where = {"above": f"above {bound}", "below": f"below {bound}", "within": f"within ±{bound}"}[rule.kind]
+    if verdict == REPRODUCED:
+        return f"{interval} lies {where}"
+    if verdict == UNDECIDED:
+        return f"{interval} does not decide: neither {where} nor clearly outside"
+    if rule.kind == "within":
+        return f"{interval} excludes 0, and the estimate lies outside ±{bound}"
+    return f"{interval} lies wholly on the other side of {bound}"

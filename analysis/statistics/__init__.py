@@ -1,0 +1,1 @@
+"""Arrays in, arrays out: the arithmetic, which needs numpy and scipy alone."""

@@ -1,0 +1,1 @@
+"""What runs left in MLflow, and the only door to it."""

@@ -1,0 +1,82 @@
+"""Files that runs left: predictions, data cards, maps; from their folder, or through the tracking store."""
+
+import io
+import tempfile
+import urllib.parse
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from analysis.errors import AnalysisError
+from analysis.store.io import open_store
+from analysis.store.uris import first_line
+
+PREDICTIONS = "predictions/test.parquet"
+
+Run = Mapping[Any, Any]
+"""A row of the runs: `run_id, name, artifacts` (URI) are read here."""
+
+
+def load_predictions(uri: str, runs: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The test predictions of every run, one row an image.
+
+    Args:
+        uri: tracking store.
+        runs: run_id, name, artifacts.
+
+    Returns:
+        Frames by run_id, in the order of `runs`.
+
+    Raises:
+        AnalysisError: a run has no predictions, or they cannot be read.
+    """
+    frames = {}
+    for run in runs.to_dict("records"):
+        try:
+            frames[str(run["run_id"])] = pd.read_parquet(io.BytesIO(read(uri, run, PREDICTIONS)))
+        except (AnalysisError, OSError, ValueError) as error:
+            raise AnalysisError(
+                f"{PREDICTIONS} of run {run['name']} ({run['run_id']}) cannot be read: {first_line(error)}"
+            ) from error
+    return frames
+
+
+def read(uri: str, run: Run, path: str) -> bytes:
+    """What an artifact of a run holds.
+
+    Raises:
+        AnalysisError: it is not there, or the store cannot be reached.
+    """
+    folder = _folder(run)
+    if folder is None:
+        with open_store(uri) as client, tempfile.TemporaryDirectory() as copy:
+            return Path(client.download_artifacts(run["run_id"], path, copy)).read_bytes()
+    if not (folder / path).is_file():
+        raise AnalysisError(f"there is no file {folder / path}")
+    return (folder / path).read_bytes()
+
+
+def paths(uri: str, run: Run, folder: str = "") -> list[str]:
+    """Paths of the files in a folder of a run's artifacts, sorted; none where there is no such folder.
+
+    Raises:
+        AnalysisError: the store cannot be reached.
+    """
+    top = _folder(run)
+    if top is None:
+        with open_store(uri) as client:
+            found = client.list_artifacts(run["run_id"], folder or None)
+        return sorted(str(item.path) for item in found if not item.is_dir)
+    place = top / folder
+    if not place.is_dir():
+        return []
+    return sorted(file.relative_to(top).as_posix() for file in place.iterdir() if file.is_file())
+
+
+def _folder(run: Run) -> Path | None:
+    """Where the artifacts lie, if that is on this machine."""
+    location = urllib.parse.urlparse(str(run["artifacts"]))
+    return Path(urllib.request.url2pathname(location.path)) if location.scheme in ("", "file") else None

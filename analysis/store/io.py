@@ -1,0 +1,218 @@
+"""Runs out of MLflow: the only door to it."""
+
+import hashlib
+import json
+import logging
+import os
+import re
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from analysis.errors import AnalysisError
+from analysis.store.uris import check_reachable, first_line, mask, resolve_uri
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+PAGE = 1000
+"""Runs of one answer of the store."""
+FINISHED = "FINISHED"
+SUMMARY_TAG = "summary"
+"""Of the run that holds a published report (`bench.publish`): no cell, and nothing to report on."""
+NUMBER = r"(?i)[-+]?(\d+\.?\d*(e[-+]?\d+)?|nan|inf)"
+"""A float as Python writes it."""
+COMPETITION = "atelectasis,cardiomegaly,consolidation,edema,pleural_effusion"
+"""The five tasks of the paper (PROTOCOL, "Known"), for runs that do not say which they score."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of the runs.
+
+    Attributes:
+        name: of the column.
+        sources: `tag:<key>`, `param:<key>` or `metric:<key>` (its last value); the first that a run has counts.
+        kind: what the text is read as: str, int, float or bool.
+        default: where a run has none of them; None means that a finished cell must have it.
+    """
+
+    name: str
+    sources: tuple[str, ...]
+    kind: type = str
+    default: str | None = None
+
+
+COLUMNS = (
+    Column("arch", ("tag:arch",)),
+    Column("family", ("tag:family",)),
+    Column("pretrained", ("tag:pretrained",), bool),
+    Column("truncate", ("tag:truncate",), int),
+    Column("seed", ("tag:seed",), int),
+    Column("weights", ("tag:weights",), default=""),
+    Column("sweep", ("tag:sweep",), default=""),
+    Column("data", ("tag:data", "param:data.name")),
+    Column("data_fingerprint", ("tag:data_fingerprint",)),
+    Column("data_uncertain", ("tag:data_uncertain", "param:data.uncertain"), default=""),
+    Column("data_generated", ("tag:data_generated",), bool, "false"),
+    Column("weights_standin", ("tag:weights_standin",), bool, "false"),
+    Column("protocol", ("tag:protocol", "param:protocol.name"), default=""),
+    Column("evaluation.tasks", ("param:evaluation.tasks",), default=COMPETITION),
+    Column("evaluation.level", ("param:evaluation.level",), default="study"),
+    Column("evaluation.views", ("param:evaluation.views",), default="max"),
+    Column("git", ("tag:git",), default=""),
+    Column("valid_auroc", ("metric:valid/auroc",), float, "nan"),
+    Column("parameters", ("metric:parameters",), float, "nan"),
+    Column("macs", ("metric:macs",), float, "nan"),
+    Column("latency_ms", ("metric:latency_ms",), float, "nan"),
+    Column("fit_seconds", ("metric:fit_seconds",), float, "nan"),
+)
+"""What is read of every finished cell; beside it run_id, name, status, cell, failure, artifacts, protocol_settings."""
+
+
+def load_runs(uri: str, experiment: str) -> pd.DataFrame:
+    """Every run of an experiment but its summary, whatever its status: one row a run.
+
+    Args:
+        uri: tracking store; a relative SQLite file lies in the project folder.
+        experiment: its name.
+
+    Returns:
+        run_id, name, status, cell, failure, artifacts (URI), protocol_settings and COLUMNS; of a run that is no
+        finished cell, what it does not say (or not legibly) is None.
+
+    Raises:
+        AnalysisError: the store cannot be reached, has no such experiment, or a finished cell lacks a tag.
+    """
+    with open_store(uri) as client:
+        found = client.get_experiment_by_name(experiment)
+        if found is None or found.lifecycle_stage != "active":
+            names = sorted(known.name for known in client.search_experiments())
+            raise AnalysisError(f"no experiment {experiment} in {mask(uri)}; there are {', '.join(names) or 'none'}")
+        runs = [run for run in _search(client, found.experiment_id) if run.data.tags.get(SUMMARY_TAG) != "true"]
+    head = ["run_id", "name", "status", "cell", "failure", "artifacts", "protocol_settings"]
+    return pd.DataFrame(
+        [_row(run) for run in runs], columns=[*head, *(column.name for column in COLUMNS)], dtype=object
+    )
+
+
+def load_histories(uri: str, run_ids: Sequence[str], keys: Sequence[str]) -> pd.DataFrame:
+    """Every logged value of some metrics: one query a run and metric, so callers say which few runs they need.
+
+    Args:
+        uri: tracking store.
+        run_ids: runs.
+        keys: metrics; one that a run has not logged gives no rows.
+
+    Returns:
+        run_id, key, step, value, by run, key, step and time of logging.
+
+    Raises:
+        AnalysisError: the store cannot be reached.
+    """
+    with open_store(uri) as client:
+        points = [
+            (run_id, key, point.step, point.timestamp, point.value)
+            for run_id in run_ids
+            for key in keys
+            for point in client.get_metric_history(run_id, key)
+        ]
+    frame = pd.DataFrame(points, columns=["run_id", "key", "step", "time", "value"])
+    return frame.sort_values(["run_id", "key", "step", "time"], kind="stable", ignore_index=True).drop(columns="time")
+
+
+@contextmanager
+def open_store(uri: str) -> Iterator["MlflowClient"]:
+    """A client of the store; errors of MLflow become one sentence.
+
+    Raises:
+        AnalysisError: the store cannot be reached, or what is done in the block fails there.
+    """
+    resolved = resolve_uri(uri)
+    try:
+        check_reachable(resolved)
+        client = _client(resolved)
+        from mlflow.exceptions import MlflowException
+        from sqlalchemy.exc import SQLAlchemyError
+    except (AnalysisError, ImportError) as error:
+        raise AnalysisError(f"tracking.uri={mask(uri)} cannot be used: {first_line(error)}") from error
+    try:
+        yield client
+    except (MlflowException, SQLAlchemyError, OSError) as error:
+        raise AnalysisError(f"tracking.uri={mask(uri)} cannot be used: {first_line(error)}") from error
+
+
+def _client(uri: str) -> "MlflowClient":
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # a report about patients calls nobody
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    with warnings.catch_warnings():
+        # mlflow 3.17 still maps with `noload`, which SQLAlchemy 2.1 deprecates; said once, when the store is first made
+        warnings.filterwarnings("ignore", "The ``noload`` loader strategy is deprecated", DeprecationWarning)
+        from mlflow import MlflowClient
+        from mlflow.exceptions import MlflowException
+        from sqlalchemy.exc import SQLAlchemyError
+
+        try:
+            return MlflowClient(tracking_uri=uri)
+        except (MlflowException, SQLAlchemyError, OSError) as error:
+            raise AnalysisError(first_line(error)) from error
+
+
+def _search(client: "MlflowClient", experiment_id: str) -> Iterator["Run"]:
+    token: str | None = None
+    while True:
+        page = client.search_runs([experiment_id], max_results=PAGE, page_token=token)
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def _row(run: "Run") -> dict[str, Any]:
+    tags, params = run.data.tags, run.data.params
+    row = {
+        "run_id": run.info.run_id,
+        "name": run.info.run_name,
+        "status": run.info.status,
+        "cell": tags.get("cell"),
+        "failure": tags.get("failure", ""),
+        "artifacts": run.info.artifact_uri,
+    }
+    counts = row["status"] == FINISHED and bool(row["cell"])
+    kept = {"tag": tags, "param": params, "metric": {key: str(value) for key, value in run.data.metrics.items()}}
+    for column in COLUMNS:
+        try:
+            row[column.name] = _value(column, kept, str(row["name"]), defaults=counts)
+        except AnalysisError:
+            if counts:
+                raise
+            row[column.name] = None  # no number rests on this run; what it says only tells which cell it was to be
+    protocol = {key: value for key, value in params.items() if key.startswith("protocol.") and key != "protocol.name"}
+    row["protocol_settings"] = None  # where a run stopped before it wrote any
+    if counts or protocol:
+        row["protocol_settings"] = hashlib.sha256(json.dumps(protocol, sort_keys=True).encode()).hexdigest()[:8]
+    return row
+
+
+def _value(column: Column, kept: dict[str, dict[str, str]], name: str, *, defaults: bool) -> str | int | float | bool:
+    found = (kept[kind].get(key) for kind, _, key in (source.partition(":") for source in column.sources))
+    text = next((value for value in found if value is not None), column.default if defaults else None)
+    if text is None:
+        raise AnalysisError(f"run {name} has no {column.sources[0].replace(':', ' ')}")
+    if column.kind is str:
+        return text
+    if column.kind is bool and text in ("true", "false"):
+        return text == "true"
+    if column.kind is int and re.fullmatch(r"-?\d+", text):
+        return int(text)
+    if column.kind is float and re.fullmatch(NUMBER, text):
+        return float(text)
+    wanted = {"bool": "true or false", "float": "a number"}.get(column.kind.__name__, "a whole number")
+    raise AnalysisError(f"run {name} has {column.sources[0].replace(':', ' ')}={text}, which is not {wanted}")

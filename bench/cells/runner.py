@@ -1,0 +1,186 @@
+"""Runs one cell: skip when done, train, predict, record."""
+
+import dataclasses
+import hashlib
+import json
+import logging
+import shutil
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import torch
+from omegaconf import OmegaConf
+
+from analysis.store.uris import mask
+from bench.cells.assembly import Assembly, assemble
+from bench.cells.described import params, tags
+from bench.cells.environment import environment
+from bench.cells.identify import Found, identify
+from bench.cells.mistakes import record_mistakes
+from bench.cells.scores import prediction_frame, score_metrics
+from bench.cells.search import search
+from bench.data.card import card, markdown
+from bench.errors import BatchTooLargeError, TrainingError
+from bench.networks.adaptation import trainable
+from bench.networks.cost import count_macs, images_per_second, latency_ms, parameter_counts
+from bench.networks.modes import remark
+from bench.networks.truncation import feature_map
+from bench.paths import in_project
+from bench.schema import Config
+from bench.tracking.store import Record, RunState, Store
+from bench.training.bookkeeping import FloatArray
+from bench.training.checkpoints import checkpoint_path
+from bench.training.devices import on_gpu
+from bench.training.distributed import peers
+from bench.training.loop import fit, predict
+
+logger = logging.getLogger(__name__)
+
+Announce = Callable[[str], None]
+
+
+def run_cell(config: Config, store: Store, *, announce: Announce = logger.info) -> RunState:
+    """Trains, evaluates and records the cell of a configuration; a finished cell is not trained again.
+
+    Args:
+        config: the cell's.
+        store: where it is recorded.
+        announce: is told what is being done, a line at a time.
+
+    Returns:
+        The cell's finished run.
+
+    Raises:
+        BenchError: the cell cannot be run, for a reason that the user can mend; recorded as FAILED.
+        ClaimTakenError: another worker has the cell; nobody's failure.
+        Interrupted: a stop was asked for; the same call goes on from the saved state.
+    """
+    found = identify(config, runs=store)
+    cell = found.cell
+    done = store.find(cell.hash)
+    if done is not None and done.status == "FINISHED":
+        announce(f"{cell.name}: done before, in run {done.run_id or 'on this machine only'}")
+        return done if done.uploaded else store.upload(cell.hash) or done
+    if done is not None and done.status == "FAILED" and config.retry != "failed":
+        raise TrainingError(f"{cell.name} failed before ({done.failure}): mend that, and add retry=failed")
+    announce(cell.name)
+    if said := remark(config.adapt, pretrained=config.pretrained):
+        announce(said)
+    experiment = hashlib.sha256(config.tracking.experiment.encode()).hexdigest()[:8]  # two may have the same cell
+    folder = in_project(config.outputs) / cell.hash / f"fit-{experiment}"
+    try:
+        with store.run(cell.hash, cell.name, tags(found), params(found)) as record:
+            if found.problem is not None:
+                raise found.problem
+            _record_inputs(record, found)
+            _train_and_record(record, found, folder)
+    except BatchTooLargeError:
+        smaller = _halved(config) if config.trainer.on_oom == "accumulate" else None
+        if smaller is None:
+            raise
+    else:
+        smaller = None
+    if smaller is not None:  # only here has Python let go of the error, and of the network in its traceback
+        announce(f"{cell.name}: out of memory; again with protocol.micro_batch={smaller.protocol.micro_batch}")
+        return run_cell(smaller, store, announce=announce)
+    shutil.rmtree(folder, ignore_errors=True)
+    finished = store.find(cell.hash)
+    assert finished is not None  # for the type checker: it was just written
+    return finished
+
+
+def _halved(config: Config) -> Config | None:
+    """The configuration with half as many images at once; None where there is no half."""
+    protocol = config.protocol
+    size = protocol.micro_batch or protocol.batch_size
+    if size % 2 or size // 2 < config.trainer.devices * 2:  # one image has no batch statistics
+        return None
+    return dataclasses.replace(config, protocol=dataclasses.replace(protocol, micro_batch=size // 2))
+
+
+def _record_inputs(record: Record, found: Found) -> None:
+    config = found.cell.config
+    public = dataclasses.replace(config, tracking=dataclasses.replace(config.tracking, uri=mask(config.tracking.uri)))
+    facts = card(found.data)
+    record.artifact("config.yaml", lambda path: OmegaConf.save(OmegaConf.structured(public), path))
+    record.artifact("environment.json", partial(_write, text=json.dumps(environment(), indent=2)))
+    record.artifact("data_card.json", partial(_write, text=json.dumps(facts, indent=2)))
+    record.artifact("data_card.md", partial(_write, text=markdown(facts)))
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
+
+
+def _train_and_record(record: Record, found: Found, folder: Path) -> None:
+    """Fits the network, predicts with the kept checkpoints, and logs what the contract names."""
+    config = found.cell.config
+    lr = config.protocol.lr if config.protocol.lr != "auto" else search(record, found, folder)
+    with peers(config.trainer.devices, follow, found, folder, lr):
+        assembly = assemble(found, folder, record, lr=lr)
+        record.metrics(_size(assembly, found) | {"data/bad_images": assembly.bad}, step=0)
+        scores = fit_and_predict(assembly, found)
+    images = assembly.training.schedule.steps * assembly.training.schedule.batch_size
+    record.metrics(_cost(assembly, config, images), step=images)
+    for name, split in assembly.splits.items():
+        frame = prediction_frame(split, found.data.tasks, scores[name])
+        prefix = name if name in ("valid", "test") else f"test/{name}"
+        record.artifact(f"predictions/{name}.parquet", partial(frame.to_parquet, index=False))
+        record.metrics(score_metrics(frame, prefix, config.evaluation), step=images)
+        if name == "test":
+            record_mistakes(record, frame, assembly.evaluated[name], config.evaluation, config.tracking.errors)
+    _record_checkpoints(record, assembly, config.tracking.checkpoints)
+
+
+def _cost(assembly: Assembly, config: Config, images: int) -> dict[str, float]:
+    """What the training took, and what a prediction takes on its device."""
+    training, network, side = assembly.training, assembly.module.network, config.protocol.image.crop
+    device = torch.device("cuda" if on_gpu(config.trainer) else "cpu")  # the module itself is on the CPU again
+    taken = training.watch.metrics(images)
+    for meter in training.meters:
+        taken |= meter.metrics()
+    precision = config.trainer.precision
+    return taken | {
+        "latency_ms": latency_ms(network, side, device, precision=precision),
+        "throughput_images_per_second": images_per_second(network, side, device, precision=precision),
+    }
+
+
+def fit_and_predict(assembly: Assembly, found: Found) -> dict[str, FloatArray]:
+    """Trains, and scores every evaluated split: probabilities [images, tasks] float64 by its name."""
+    average = found.cell.config.protocol.checkpoints.average
+    trainer = fit(assembly.training, assembly.module, assembly.train, assembly.evaluated["valid"])
+    return {
+        name: predict(trainer, assembly.module, assembly.training, loader, found.data.tasks, average)
+        for name, loader in assembly.evaluated.items()
+    }
+
+
+def follow(found: Found, folder: Path, lr: float) -> None:
+    """What every rank but the first does: the same, recording nothing."""
+    fit_and_predict(assemble(found, folder, None, lr=lr), found)
+
+
+def _record_checkpoints(record: Record, assembly: Assembly, which: str) -> None:
+    """The network's states as `checkpoints/step=<n>.safetensors`; each says its validation AUROC."""
+    training = assembly.training
+    best = sorted(training.best.seen, key=lambda item: -item[1][training.best.criteria[0]])
+    for step, _ in {"kept": best, "best": best[:1], "none": []}[which]:
+        path = checkpoint_path(training.folder, step)
+        record.artifact(f"checkpoints/{path.name}", partial(shutil.copyfile, path))
+
+
+def _size(assembly: Assembly, found: Found) -> dict[str, float]:
+    """The network as trained: parameters with its head, cost of an image, and its last map at the input size."""
+    config = found.cell.config
+    network, side = assembly.module.network, config.protocol.image.crop
+    last = feature_map(network, side, config.arch.in_chans)
+    return {
+        **parameter_counts(network, trainable(network, found.cell.row, config.adapt)),
+        "macs": count_macs(network, side),
+        "last_map/channels": last.channels,
+        "last_map/height": last.height,
+        "last_map/width": last.width,
+        "last_map/stride": last.stride,
+    }

@@ -1,0 +1,1 @@
+"""An earlier run's networks: maps and files of them."""

@@ -1,0 +1,1 @@
+"""Many cells: a command line's list of them, which are done, and who trains the rest."""

@@ -1,0 +1,107 @@
+"""How far the cells of a sweep are, from what the tracking store holds: one question for all of them."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from bench.cells.cell import make_cell
+from bench.cells.identify import identify
+from bench.data.sets import DataSet, open_dataset
+from bench.errors import BenchError
+from bench.networks.registry import architecture
+from bench.schema import Config
+from bench.tracking.store import RunState, Store
+from bench.tracking.stores import store_of
+
+SILENT_SECONDS = 300.0
+"""A cell that is said to run and was not heard of for so long was interrupted; it beats every half minute."""
+
+
+@dataclass(frozen=True)
+class CellState:
+    """One cell of a sweep.
+
+    Attributes:
+        name: `densenet121-pretrained-t0-s0`.
+        arch: of the cell.
+        hash: empty where the cell could not be told, as its data cannot be read.
+        state: done, running, failed or missing (never begun, or interrupted: then there is a run).
+        run: its run, where there is one.
+        problem: why it is not done, in one line.
+    """
+
+    name: str
+    arch: str
+    hash: str
+    state: str
+    run: RunState | None
+    problem: str
+
+
+def survey(configs: Sequence[Config], *, now: float) -> list[CellState]:
+    """The state of each configuration's cell, in their order.
+
+    Args:
+        configs: theirs.
+        now: seconds since 1970.
+
+    Raises:
+        TrackingError: a store cannot be used.
+    """
+    opened: dict[str, DataSet | BenchError] = {}
+    cells = [(config, store_of(config), *_cell(config, opened)) for config in configs]
+    hashes: dict[Store, list[str]] = {}
+    for _, store, cell, _ in cells:
+        hashes.setdefault(store, []).append(cell)
+    runs = {store: store.states(wanted) for store, wanted in hashes.items()}
+    return [_state(config, cell, problem, runs[store].get(cell), now) for config, store, cell, problem in cells]
+
+
+def _cell(config: Config, opened: dict[str, DataSet | BenchError]) -> tuple[str, str]:
+    """(hash, problem); `opened` keeps data sets from being read once a cell."""
+    key = repr((config.data, config.evaluation.tasks))
+    if key not in opened:
+        try:
+            opened[key] = open_dataset(config.data, scored=config.evaluation.tasks)
+        except BenchError as error:
+            opened[key] = error
+    data = opened[key]
+    if isinstance(data, BenchError):
+        return "", str(data)
+    try:
+        return identify(config, data, store_of(config)).cell.hash, ""
+    except BenchError as error:
+        return "", str(error)
+
+
+def _state(config: Config, cell: str, problem: str, run: RunState | None, now: float) -> CellState:
+    arch, name = config.arch.name, make_cell(config, architecture(config.arch), "", None).name
+    if problem:
+        return CellState(name, arch, cell, "failed", None, problem)
+    if run is None:
+        return CellState(name, arch, cell, "missing", None, "not begun")
+    if run.status == "FINISHED":
+        return CellState(name, arch, cell, "done", run, "")
+    if run.status == "FAILED":
+        return CellState(name, arch, cell, "failed", run, run.failure)
+    heard = run.started if math.isnan(run.heartbeat) else run.heartbeat
+    if run.status == "RUNNING" and not now - heard > SILENT_SECONDS:
+        return CellState(name, arch, cell, "running", run, f"running on {run.host}")
+    progress = "" if math.isnan(run.progress) else f" at {run.progress:.0%}"
+    return CellState(name, arch, cell, "missing", run, f"interrupted{progress}; goes on when started again")
+
+
+def seconds_left(cells: Sequence[CellState]) -> float:
+    """Seconds of training that the cells which are not done will take, one after the other; NaN if none is done yet.
+
+    As long as the finished ones of the same architecture took on average, or all finished ones where there is none.
+    """
+    taken: dict[str, list[float]] = {}
+    for cell in cells:
+        if cell.state == "done" and cell.run is not None and "fit_seconds" in cell.run.metrics:
+            taken.setdefault(cell.arch, []).append(cell.run.metrics["fit_seconds"])
+    if not taken:
+        return math.nan
+    every = fmean(seconds for some in taken.values() for seconds in some)
+    return sum(fmean(taken.get(cell.arch, [every])) for cell in cells if cell.state != "done")

@@ -1,0 +1,1 @@
+"""What a run leaves: on this machine first, then in MLflow."""

@@ -1,0 +1,147 @@
+"""An open attempt at a cell, as the training sees it."""
+
+import contextlib
+import logging
+import math
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from analysis.store.uris import mask
+from bench.tracking.claims import Claim, ClaimLostError
+from bench.tracking.delivery import Courier, SupersededError
+from bench.tracking.spool import FAILED, FINISHED, KILLED, Spool
+
+FAILURE_TAG = "failure"
+PROGRESS_TAG, SPEED_TAG, HEARTBEAT_TAG = "progress", "images_per_second", "heartbeat"
+TAG_CHARACTERS = 5000
+"""Of a failure's tag; MLflow takes 8,000, servers before 3 took 5,000."""
+HEARTBEAT_SECONDS = 30.0
+"""Between two heartbeats that are recorded; ours."""
+END_SECONDS = 15.0
+"""For which a cell waits at its end; then its record stays on this machine. Spot instances stop 30 s after notice."""
+
+logger = logging.getLogger(__name__)
+
+
+class Record:
+    """An open attempt. Every method writes to this machine first and returns; a thread uploads.
+
+    Attributes:
+        run_id: MLflow's; "" offline.
+        attempt: this attempt's own id.
+        experiment: its name.
+    """
+
+    def __init__(
+        self,
+        spool: Spool,
+        experiment: str,
+        courier: Courier | None = None,
+        claim: Claim | None = None,
+        run_id: str = "",
+    ) -> None:
+        self._spool, self._courier, self._claim = spool, courier, claim
+        self.experiment, self.run_id, self.attempt = experiment, run_id, spool.id
+        self._beat = -math.inf
+
+    def metrics(self, values: Mapping[str, float], *, step: int) -> None:
+        """Records numbers at one training step.
+
+        Raises:
+            ClaimLostError: as `check`.
+        """
+        self.check()
+        self._spool.metrics(values, step)
+        self._wake()
+
+    def artifact(self, path: str, write: Callable[[Path], None]) -> None:
+        """Stores the file that `write` makes under `path` in the run's artifacts.
+
+        Raises:
+            ClaimLostError: as `check`.
+        """
+        self.check()
+        self._spool.artifact(path, write)
+        self._wake()
+
+    def heartbeat(self, progress: float, images_per_second: float) -> None:
+        """Says how far the training is, 0 to 1, and how fast; recorded every HEARTBEAT_SECONDS at most.
+
+        Raises:
+            ClaimLostError: as `check`.
+        """
+        self.check()
+        now = time.monotonic()
+        if now - self._beat >= HEARTBEAT_SECONDS:
+            self._beat = now
+            spoken = {PROGRESS_TAG: progress, SPEED_TAG: images_per_second, HEARTBEAT_TAG: time.time()}
+            self._spool.tags({key: repr(float(value)) for key, value in spoken.items()})
+            self._wake()
+
+    def check(self) -> None:
+        """Returns while the cell is this worker's, as far as is known; takes no time.
+
+        Raises:
+            ClaimLostError: another worker has it, so that nothing may be recorded or saved any more.
+        """
+        if self._claim is not None:
+            self._claim.check()
+
+    def _wake(self) -> None:
+        if self._courier is not None:
+            self._courier.wake()
+
+    def fail(self, error: Exception) -> None:
+        """Ends the attempt with its reason and traceback: as a tag, shortened, and as an artifact."""
+        text = mask(traceback.format_exc())
+        reason = mask(f"{type(error).__name__}: {error}")[: TAG_CHARACTERS // 2]
+        frames = mask("".join(traceback.format_tb(error.__traceback__)))
+        where = frames[-(TAG_CHARACTERS - len(reason) - 1) :]  # the innermost say most
+        self._spool.tags({FAILURE_TAG: f"{reason}\n{where}"})
+        self._spool.artifact("failure.txt", lambda path: _write(path, text))
+        self.close(FAILED)
+
+    def close(self, status: str) -> None:
+        """Ends the attempt, and uploads what is left; what cannot be stays on this machine.
+
+        Raises:
+            ClaimLostError, SupersededError: the cell is another worker's.
+        """
+        self._spool.end(status)
+        if self._courier is None:
+            return
+        reason = self._courier.close(END_SECONDS)
+        if reason:
+            logger.warning(
+                "%s: recorded on this machine (%s) and not wholly in MLflow, as %s. Start the same command again, or "
+                "`python -m bench.sync`", self._spool.summary().name, self._spool.folder, reason,
+            )  # fmt: skip
+
+    def discard(self) -> None:
+        """Removes what was recorded of an attempt whose cell went to another worker."""
+        if self._courier is not None:
+            with contextlib.suppress(ClaimLostError, SupersededError):
+                self._courier.close(0.0)
+        self._spool.remove()
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
+
+
+def attempt(record: Record) -> Iterator[Record]:
+    """Yields the record once, and ends it as the block of whoever uses it ends."""
+    try:
+        yield record
+    except ClaimLostError:
+        record.discard()
+        raise
+    except Exception as error:
+        record.fail(error)
+        raise
+    except BaseException:
+        record.close(KILLED)
+        raise
+    record.close(FINISHED)

@@ -1,0 +1,264 @@
+"""A tracking store over MLflow's client: the only door to it in `bench`."""
+
+import gc
+import logging
+import os
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import mlflow
+from mlflow.entities import Metric, Param, RunTag
+from mlflow.entities import Run as MlflowRun
+from mlflow.exceptions import MlflowException
+from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME
+from sqlalchemy.exc import SQLAlchemyError
+
+from analysis.errors import AnalysisError
+from analysis.store.uris import first_line, mask, resolve_uri
+from bench.errors import TrackingError
+from bench.tracking.databases import check_answer, prepared, sqlite_file
+from bench.tracking.study import NOTE, description, tags
+
+SETTINGS = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",  # seconds
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
+"""Of MLflow's client, where the user's environment sets none. Its own patience (7 retries of up to 120 s, pauses
+doubling) holds one call up for many minutes; what fails here is tried again later, from the spool."""
+PER_CALL = 100
+"""MLflow's limit on the params, and on the tags, of one log_batch; it takes 1,000 metrics."""
+PAGE = 250
+"""Runs of one answer: a busy server works for seconds on a thousand, and MLFLOW_HTTP_REQUEST_TIMEOUT is over."""
+MOST_CLAIMS = 1000
+"""Of one answer; as many cells in training at once. MLflow's limit."""
+CLAIM = "training-"
+CLAIM_NOTE = "A cell that is being trained; gone when it ends. Not a model: only names of models are unique."
+
+
+class UnavailableError(TrackingError):
+    """The store does not answer, or refuses now."""
+
+
+class MissingError(TrackingError):
+    """The store has no such run or claim."""
+
+
+class TakenError(TrackingError):
+    """The name exists already."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """One value of a metric; `time` in milliseconds since 1970."""
+
+    key: str
+    value: float
+    time: int
+    step: int
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run as the store holds it; `started` in milliseconds since 1970, `metrics` the last value of each."""
+
+    id: str
+    status: str
+    started: int
+    tags: Mapping[str, str]
+    params: Mapping[str, str]
+    metrics: Mapping[str, float]
+
+
+def _run(run: MlflowRun) -> Run:
+    return Run(run.info.run_id, run.info.status, run.info.start_time, run.data.tags, run.data.params, run.data.metrics)
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """MLflow makes 130 objects a run, and all are needed: the cyclic collector, called each time, doubles the time."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """In the block, errors of MLflow, of a database and of files are this module's."""
+    kinds = {"RESOURCE_DOES_NOT_EXIST": MissingError, "RESOURCE_ALREADY_EXISTS": TakenError}
+    try:
+        yield
+    except MlflowException as error:
+        raise kinds.get(error.error_code, UnavailableError)(first_line(error)) from None
+    except (OSError, SQLAlchemyError) as error:
+        raise UnavailableError(first_line(error)) from None
+
+
+class Server:
+    """One experiment of a tracking store; made where there is none.
+
+    Every method raises UnavailableError where the store does not answer.
+
+    Raises:
+        TrackingError: the store cannot be reached or made.
+    """
+
+    def __init__(self, uri: str, experiment: str) -> None:
+        for name in ("mlflow", "alembic"):  # the migration of a fresh store prints a hundred lines
+            logging.getLogger(name).setLevel(logging.WARNING)
+        logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # prints a traceback, and raises as well
+        for key, value in SETTINGS.items():
+            os.environ.setdefault(key, value)
+        self.uri, self.experiment = resolve_uri(uri), experiment
+        try:
+            check_answer(self.uri)
+            with prepared(self.uri), translated():
+                self._client = mlflow.MlflowClient(self.uri, registry_uri=self.uri)
+                self.experiment_id = self._experiment()
+                self._claim = f"{CLAIM}{self.experiment_id}-"
+        except (TrackingError, AnalysisError, OSError, sqlite3.Error, ImportError) as error:  # ImportError: a driver
+            raise TrackingError(
+                mask(
+                    f"tracking.uri={self.uri} cannot be used: {first_line(error)}. With tracking.offline=true cells "
+                    "are recorded on this machine only, and `python -m bench.sync` brings them in later"
+                )
+            ) from None
+
+    def _experiment(self) -> str:
+        found = self._client.get_experiment_by_name(self.experiment)
+        if found is not None:
+            return str(found.experiment_id)
+        location = None
+        file = sqlite_file(self.uri)
+        if file is not None:  # beside the database, not in whichever folder the command was typed
+            location = (file.parent / "mlartifacts" / self.experiment).as_uri()
+        try:
+            made = self._client.create_experiment(self.experiment, artifact_location=location, tags=tags())
+        except MlflowException:
+            found = self._client.get_experiment_by_name(self.experiment)
+            if found is None:
+                raise
+            return str(found.experiment_id)  # another worker's, made at the same moment
+        self._client.set_experiment_tag(made, NOTE, description(self.experiment, made))  # links need its id
+        return str(made)
+
+    @property
+    def client(self) -> mlflow.MlflowClient:
+        """MLflow's own, for `bench.tracking.showcase`."""
+        return self._client
+
+    def runs(self, cell: str | None = None) -> list[Run]:
+        """The runs of a cell, or all, latest first; PAGE at a time."""
+        wanted = "" if cell is None else f"tags.cell = '{cell}'"
+        found: list[Run] = []
+        token: str | None = None
+        with translated(), _collector_paused():
+            while True:
+                page = self._client.search_runs(
+                    [self.experiment_id], wanted, max_results=PAGE,
+                    order_by=["attributes.start_time DESC"], page_token=token,
+                )  # fmt: skip
+                found += map(_run, page)
+                token = page.token
+                if not token:
+                    return found
+
+    def run(self, run_id: str) -> Run:
+        """One run.
+
+        Raises:
+            MissingError: there is none, or it was deleted.
+        """
+        with translated():
+            run = self._client.get_run(run_id)
+        if run.info.lifecycle_stage != "active":
+            raise MissingError(f"run {run_id} was deleted")
+        return _run(run)
+
+    def create_run(self, name: str, tags: Mapping[str, str], started: int) -> str:
+        """The id of a new run; `started` in milliseconds since 1970."""
+        with translated():
+            run = self._client.create_run(self.experiment_id, started, {**tags, MLFLOW_RUN_NAME: name})
+        return str(run.info.run_id)
+
+    def log(
+        self,
+        run_id: str,
+        *,
+        points: Sequence[Point] = (),
+        params: Mapping[str, str] | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
+        """Logs; a point that is there already is not doubled, a param of that value neither."""
+        metrics = [Metric(point.key, point.value, point.time, point.step) for point in points]
+        pairs = [Param(key, value) for key, value in (params or {}).items()]
+        marks = [RunTag(key, value) for key, value in (tags or {}).items()]
+        with translated():
+            for start in range(0, max(len(metrics), len(pairs), len(marks)), PER_CALL):
+                part = slice(start, start + PER_CALL)
+                self._client.log_batch(run_id, metrics=metrics[part], params=pairs[part], tags=marks[part])
+
+    def reopen(self, run_id: str) -> None:
+        """Marks a run as RUNNING."""
+        with translated():
+            self._client.update_run(run_id, status="RUNNING")
+
+    def end(self, run_id: str, status: str, ended: int) -> None:
+        """Marks a run as ended; `ended` in milliseconds since 1970."""
+        with translated():
+            self._client.set_terminated(run_id, status, ended)
+
+    def upload(self, run_id: str, file: Path, path: str) -> None:
+        """Stores a file as the artifact `path`; one that is there is overwritten."""
+        parent = str(Path(path).parent)
+        with translated():
+            self._client.log_artifact(run_id, str(file), None if parent == "." else parent)
+
+    def artifacts(self, run_id: str, folder: str) -> list[str]:
+        """Paths of the files in a folder of a run's artifacts, in their order."""
+        with translated():
+            return sorted(item.path for item in self._client.list_artifacts(run_id, folder) if not item.is_dir)
+
+    def download(self, run_id: str, path: str) -> Path:
+        """A local copy of an artifact; the file itself where the store is on this machine."""
+        with translated():
+            return Path(self._client.download_artifacts(run_id, path))
+
+    def create_claim(self, name: str, tags: Mapping[str, str]) -> None:
+        """Makes a claim, with its tags in the same transaction.
+
+        Raises:
+            TakenError: there is one of this name. MLflow keeps names of registered models unique: of several processes
+                that ask at once, one succeeds.
+        """
+        with translated():
+            self._client.create_registered_model(self._claim + name, dict(tags), CLAIM_NOTE)
+
+    def claims(self, prefix: str) -> dict[str, Mapping[str, str]]:
+        """The tags of every claim whose name begins so, by name."""
+        with translated():
+            named = f"name LIKE '{self._claim}{prefix}%'"
+            found = self._client.search_registered_models(named, max_results=MOST_CLAIMS)
+        return {model.name.removeprefix(self._claim): model.tags for model in found}
+
+    def mark_claim(self, name: str, key: str, value: str) -> None:
+        """Sets a claim's tag.
+
+        Raises:
+            MissingError: the claim is gone.
+        """
+        with translated():
+            self._client.set_registered_model_tag(self._claim + name, key, value)
+
+    def delete_claim(self, name: str) -> None:
+        """Removes a claim, if it is there."""
+        with suppress(MissingError), translated():
+            self._client.delete_registered_model(self._claim + name)

@@ -1,0 +1,271 @@
+"""Records runs: first on this machine, then in MLflow; and finds them again."""
+
+import logging
+import socket
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from bench.errors import TrackingError
+from bench.tracking.claims import TIMING, Claim, ClaimLostError, ClaimTakenError, Timing, acquire
+from bench.tracking.delivery import Courier, SupersededError, bring_in, patiently
+from bench.tracking.record import FAILURE_TAG, HEARTBEAT_TAG, PROGRESS_TAG, SPEED_TAG, Record, attempt
+from bench.tracking.server import Run, Server, UnavailableError
+from bench.tracking.spool import FINISHED, RECORD, Spool, spools
+
+HOST_TAG = "host"
+START_SECONDS = 120.0
+"""For which a cell waits at its start for a server that answered before, as while it is restarted; ours."""
+NAN = float("nan")
+
+__all__ = ["Record", "RunState", "Store"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class RunState:
+    """How far a cell's run has come.
+
+    Attributes:
+        run_id: "" for a cell that no tracking server knows of yet.
+        status: MLflow's RUNNING, FINISHED, FAILED or KILLED.
+        metrics: the last value of each.
+        failure: first line of the reason; "" where there is none.
+        progress: of the training, 0 to 1.
+        images_per_second: of the training.
+        heartbeat: when it was last heard of, in seconds since 1970 by its own clock.
+        host: where it was last trained.
+        started: when its run was made, in seconds since 1970.
+        uploaded: whether the tracking server has all of it; False for a cell that is finished on this machine only.
+    """
+
+    run_id: str
+    status: str
+    metrics: Mapping[str, float]
+    failure: str = ""
+    progress: float = NAN
+    images_per_second: float = NAN
+    heartbeat: float = NAN
+    host: str = ""
+    started: float = NAN
+    uploaded: bool = True
+
+
+class Store:
+    """One experiment: of a tracking server, and of what attempts left below `outputs` on this machine.
+
+    Args:
+        uri: of the tracking server or its database.
+        experiment: its name.
+        outputs: folder in which each cell has its own; None is a store that is only read.
+        offline: record on this machine only; `python -m bench.sync` brings it in later.
+        timing: of claims.
+
+    Raises:
+        TrackingError: the server cannot be reached or made.
+    """
+
+    def __init__(
+        self,
+        uri: str,
+        experiment: str,
+        outputs: Path | None = None,
+        *,
+        offline: bool = False,
+        timing: Timing = TIMING,
+    ) -> None:
+        self._outputs, self._experiment, self._timing = outputs, experiment, timing
+        self._server = None if offline else Server(uri, experiment)
+
+    @property
+    def server(self) -> Server:
+        """The tracking server.
+
+        Raises:
+            TrackingError: the store is offline.
+        """
+        if self._server is None:
+            raise TrackingError("tracking.offline=true: what other machines recorded cannot be seen")
+        return self._server
+
+    def find(self, cell_hash: str) -> RunState | None:
+        """The run of a cell: the finished one where there is one, else the latest."""
+        local = self._local(cell_hash).get(cell_hash)
+        server = self._server
+        if server is None or (local is not None and local.status == FINISHED):
+            return local
+        return _choose(patiently(lambda: server.runs(cell_hash), START_SECONDS)).get(cell_hash)
+
+    def states(self, cell_hashes: Sequence[str]) -> dict[str, RunState]:
+        """The runs of many cells, as `find`; cells without one are left out. One query for hundreds of runs."""
+        server = self._server
+        runs = patiently(server.runs, START_SECONDS) if server is not None else []
+        found = _choose(runs) | self._local("*")
+        return {cell: found[cell] for cell in cell_hashes if cell in found}
+
+    def _spools(self, cell: str) -> list[Spool]:
+        """This experiment's attempts that the server does not have whole; without a server, all."""
+        wanted = []
+        for spool in spools(self._outputs, cell) if self._outputs is not None else []:
+            with suppress(FileNotFoundError):  # as below
+                if (self._server is None or not spool.uploaded) and spool.experiment == self._experiment:
+                    wanted.append(spool)
+        return wanted
+
+    def _local(self, cell: str) -> dict[str, RunState]:
+        """What counts without asking the server: cells that are finished; where there is no server, all."""
+        known: dict[str, RunState] = {}
+        for spool in self._spools(cell):
+            with suppress(FileNotFoundError):  # whoever holds it removed it meanwhile
+                told, state = spool.summary(), _spooled(spool)
+                if told.status == FINISHED or (self._server is None and known.get(told.cell, state).status != FINISHED):
+                    known[told.cell] = state
+        return known
+
+    def artifacts(self, run_id: str, folder: str) -> list[str]:
+        """Paths of the files in a folder of a run's artifacts."""
+        return self.server.artifacts(run_id, folder)
+
+    def download(self, run_id: str, path: str) -> Path:
+        """A local copy of one of a run's artifacts."""
+        return self.server.download(run_id, path)
+
+    def attach(self, run_id: str, path: str, write: Callable[[Path], None]) -> None:
+        """Adds the file that `write` makes to the artifacts of a run that has ended, under `path`."""
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / Path(path).name
+            write(file)
+            self.server.upload(run_id, file, path)
+
+    def params(self, run_id: str) -> dict[str, str]:
+        """A run's params."""
+        return dict(self.server.run(run_id).params)
+
+    def upload(self, cell_hash: str) -> RunState | None:
+        """The run of a cell, after what this machine alone knew of it was brought in, as far as the server lets."""
+        server = self._server
+        if server is not None:
+            try:
+                with self._claimed(cell_hash, server) as claim:
+                    self._bring_in(cell_hash, claim)
+            except (ClaimTakenError, ClaimLostError, UnavailableError) as error:
+                logger.warning("%s", error)
+        return self.find(cell_hash)
+
+    def _bring_in(self, cell_hash: str, claim: Claim) -> None:
+        for spool in self._spools(cell_hash):
+            with spool.held() as free:
+                if free:
+                    try:
+                        bring_in(self.server, spool, claim.ensure)
+                    except SupersededError as error:
+                        logger.warning("%s: %s", cell_hash, error)
+
+    @contextmanager
+    def run(self, cell_hash: str, name: str, tags: Mapping[str, str], params: Mapping[str, Any]) -> Iterator[Record]:
+        """The record of a new attempt at a cell; in MLflow it goes on in the run that an earlier one left.
+
+        Finished when the block ends, KILLED when it is interrupted, FAILED with the reason as tag and the traceback as
+        artifact when it raises; the exception goes on. The cell is this process's until the block ends.
+
+        Raises:
+            ClaimTakenError: another worker has the cell, or has finished it.
+            ClaimLostError: at the end, another worker has it now; nothing more was recorded.
+            UnavailableError: the server does not answer at the start.
+        """
+        if self._outputs is None:
+            raise TrackingError("a store that was opened without outputs is only read")
+        folder, server = self._outputs / cell_hash, self._server
+        start = {HOST_TAG: socket.gethostname(), PROGRESS_TAG: "0", FAILURE_TAG: "", **tags}
+
+        def create() -> Spool:
+            return Spool.create(
+                folder, cell=cell_hash, experiment=self._experiment, name=name, tags=start, params=params
+            )
+
+        if server is None:
+            with _locked(folder, cell_hash):
+                self._refuse_finished(cell_hash)
+                spool = create()
+                with spool.held():
+                    yield from attempt(Record(spool, self._experiment))
+            return
+        with self._claimed(cell_hash, server) as claim:
+            patiently(lambda: self._bring_in(cell_hash, claim), START_SECONDS)
+            self._refuse_finished(cell_hash)
+            spool = create()
+            with spool.held():
+                courier = Courier(server, spool, claim)
+                try:
+                    run_id = patiently(courier.start, START_SECONDS)
+                except BaseException:
+                    spool.remove()  # nothing was trained: there is nothing to bring in later
+                    raise
+                yield from attempt(Record(spool, self._experiment, courier, claim, run_id))
+
+    def _refuse_finished(self, cell_hash: str) -> None:
+        found = self.find(cell_hash)
+        if found is not None and found.status == FINISHED:
+            raise ClaimTakenError(
+                f"cell {cell_hash} was finished meanwhile (run {found.run_id or 'on this machine only'})"
+            )
+
+    @contextmanager
+    def _claimed(self, cell_hash: str, server: Server) -> Iterator[Claim]:
+        claim = patiently(lambda: acquire(server, cell_hash, self._timing), START_SECONDS)
+        try:
+            yield claim
+        finally:
+            claim.release()
+
+
+@contextmanager
+def _locked(folder: Path, cell_hash: str) -> Iterator[None]:
+    """The cell as this process's alone, where there is no server to ask; the kernel frees it when the process dies."""
+    (folder / RECORD).mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / RECORD / "cell.lock", blocking=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise ClaimTakenError(f"cell {cell_hash} is being trained by another process of this machine") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _choose(runs: Sequence[Run]) -> dict[str, RunState]:
+    """By cell: the finished run where there is one, else the first; `runs` latest first."""
+    chosen: dict[str, RunState] = {}
+    for run in runs:
+        cell = run.tags.get("cell", "")
+        if cell not in chosen or (run.status == FINISHED and chosen[cell].status != FINISHED):
+            chosen[cell] = _recorded(run)
+    return chosen
+
+
+def _recorded(run: Run) -> RunState:
+    return _state(run.id, run.status, run.metrics, run.tags, run.started / 1000, uploaded=True)
+
+
+def _spooled(spool: Spool) -> RunState:
+    told = spool.summary()
+    return _state(
+        spool.position().run_id, told.status, told.metrics, told.tags, told.started / 1000, uploaded=spool.uploaded
+    )
+
+
+def _state(
+    run_id: str, status: str, metrics: Mapping[str, float], tags: Mapping[str, str], started: float, *, uploaded: bool
+) -> RunState:
+    progress, speed, heartbeat = (float(tags.get(key, "nan")) for key in (PROGRESS_TAG, SPEED_TAG, HEARTBEAT_TAG))
+    failure = next(iter(tags.get(FAILURE_TAG, "").splitlines()), "")
+    return RunState(
+        run_id, status, metrics, failure, progress, speed, heartbeat, tags.get(HOST_TAG, ""), started, uploaded
+    )

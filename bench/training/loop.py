@@ -1,0 +1,148 @@
+"""Trains one network by its schedule, resumable at any step, and predicts with the states that count.
+
+Lightning's epoch is the stretch up to the next evaluation: so an evaluation always ends an epoch, and a training that
+was killed goes on with a shorter first stretch. What it goes on from is a file of `bench.training.states`.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+from pytorch_lightning.strategies import DDPStrategy
+from safetensors.torch import load_file
+
+from bench.data.images import Loader
+from bench.errors import BatchTooLargeError, BrokenLossError, ReaderDiedError, TrainingError
+from bench.training.bookkeeping import Bookkeeper, FloatArray, Training, restore, state_of
+from bench.training.checkpoints import checkpoint_path, combine, mean_state
+from bench.training.interrupts import Requests, deferred
+from bench.training.module import Classifier, collect
+from bench.training.progress import StretchBar
+from bench.training.states import load_state, save_broken
+
+LIGHTNING_PRECISION: dict[str, Any] = {"fp32": "32-true", "bf16": "bf16-mixed"}
+NO_MEMORY = ("can't allocate memory", "not enough memory")
+"""What torch says of a CPU's memory, in a plain RuntimeError; of a GPU's it has its own."""
+READER_DIED = "DataLoader worker (pid"
+"""What torch says of a process that reads images and was killed, in a plain RuntimeError."""
+
+
+def fit(training: Training, module: Classifier, train: Any, valid: Loader) -> pl.Trainer:
+    """Trains to the schedule's end, from the last saved state where there is one.
+
+    Args:
+        training: the schedule and its surroundings; its `best` and `watch` are filled.
+        module: the network; left as after the last step.
+        train: `training_loader`'s; told where to start.
+        valid: of the validation split.
+
+    Returns:
+        The trainer, with which predictions can be made.
+
+    Raises:
+        TrainingError: the loss is no number any more.
+        BatchTooLargeError: a batch does not fit.
+        ReaderDiedError: a process that reads images was killed.
+        StorageError: a state or checkpoint cannot be written.
+        Interrupted: a stop was asked for; the state is saved.
+    """
+    state = load_state(training.folder)
+    if state is not None:
+        restore(training, module, state)
+    train.sampler.step = module.step
+    with deferred() as requests, torch.random.fork_rng(range(torch.cuda.device_count())):
+        trainer = _trainer(training, module, requests)
+        training.watch.start()
+        if module.step < training.schedule.steps:
+            with _explained(training, trainer, module):
+                trainer.fit(module, train, valid)
+        training.watch.lap()
+    return trainer
+
+
+@contextmanager
+def _explained(training: Training, trainer: pl.Trainer, module: Classifier) -> Iterator[None]:
+    """Turns what stops a training into a sentence that says what to do."""
+    try:
+        yield
+    except BrokenLossError as error:
+        path = save_broken(training.folder, module.step, state_of(training, trainer, module))
+        epoch, batch = training.schedule.position(error.step - 1)
+        raise TrainingError(
+            f"{training.cell}: {error} (epoch {epoch + 1}, batch {batch + 1}): the weights are of no use from there "
+            f"on; try a lower protocol.lr, or trainer.precision=fp32. The state at that moment is in {path}"
+        ) from None
+    except RuntimeError as error:  # torch.OutOfMemoryError is one
+        said = str(error)
+        if READER_DIED in said:
+            raise ReaderDiedError(
+                f"{said}: mostly the system is short of memory. The same command with retry=failed goes on from the "
+                "last saved state; with trainer.workers=0 the process that trains reads the images itself"
+            ) from None
+        if not isinstance(error, torch.OutOfMemoryError) and not any(words in said for words in NO_MEMORY):
+            raise
+        size = training.schedule.batch_size // training.micro_batches
+        raise BatchTooLargeError(
+            f"out of memory with {size} images at once: give protocol.micro_batch={max(size // 2, 1)} (another cell, "
+            "as BatchNorm sees fewer images), trainer.on_oom=accumulate to have that done, or a smaller "
+            "protocol.image.crop"
+        ) from None
+
+
+def _trainer(training: Training, module: Classifier, requests: Requests) -> pl.Trainer:
+    machine, schedule = training.trainer, training.schedule
+    bar = StretchBar(lambda: (schedule.next_evaluation(module.step) - module.step) * training.micro_batches)
+    return pl.Trainer(
+        accelerator=machine.accelerator,
+        devices=machine.devices,
+        strategy=_together() if machine.devices > 1 else "auto",
+        precision=LIGHTNING_PRECISION[machine.precision],
+        max_epochs=max(schedule.evaluations_left(module.step), 1),
+        accumulate_grad_batches=training.micro_batches,
+        callbacks=[
+            Bookkeeper(training, requests),
+            *training.callbacks,
+            *training.meters,
+            bar,
+        ],
+        logger=False,
+        enable_checkpointing=False,
+        deterministic=machine.deterministic,
+        num_sanity_val_steps=0,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        # Ours starts the processes (bench.training.distributed): a Slurm job around it is not Lightning's.
+        plugins=[TorchElasticEnvironment() if machine.devices > 1 else LightningEnvironment()],
+    )
+
+
+def _together() -> DDPStrategy:
+    """Gradients are averaged over the devices; BatchNorm's statistics are the same on all of them as they are.
+
+    So no forward pass waits for the other devices: in an evaluation they may have unequal numbers of batches.
+    """
+    return DDPStrategy(forward_sync_buffers=False)
+
+
+def predict(
+    trainer: pl.Trainer, module: Classifier, training: Training, loader: Loader, tasks: tuple[str, ...], average: str
+) -> FloatArray:
+    """The cell's prediction on a split: probabilities [images, tasks] float64, by the configuration's rule."""
+    paths = {step: checkpoint_path(training.folder, step) for step, _ in training.best.seen}
+    if average == "weights":
+        module.network.load_state_dict(mean_state(paths[step] for step in sorted(paths)))
+        return _scores(trainer, module, loader)
+    scores = {}
+    for step, path in sorted(paths.items()):
+        module.network.load_state_dict(load_file(path))
+        scores[step] = _scores(trainer, module, loader)
+    return combine(training.best, scores, tasks, average)
+
+
+def _scores(trainer: pl.Trainer, module: Classifier, loader: Loader) -> FloatArray:
+    predictions: Any = trainer.predict(module, loader)  # Lightning types it for several loaders
+    return collect(predictions)

@@ -1,0 +1,199 @@
+"""The LightningModule: gets a built network and plain numbers, knows nothing of files or MLflow."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytorch_lightning as pl
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torchmetrics.classification import MultilabelAUROC
+
+from bench.data.images import flip
+from bench.data.resident import ResidentImages
+from bench.errors import BrokenLossError
+from bench.networks import heads
+from bench.networks.models import Normalisation
+
+Predictions = tuple[Tensor, Tensor]
+"""(rows [batch] int64, probabilities [batch, tasks] float64)."""
+
+UNKNOWN = -1
+"""Stands for an undefined label where torchmetrics is asked."""
+LOSSES_AT_ONCE = 50
+"""Steps whose losses are looked at together on a GPU: each look waits for the device."""
+
+
+class Classifier(pl.LightningModule):
+    """Multi-label classification of grey images.
+
+    Args:
+        network: from [batch, channels, height, width] to [batch, outputs] logits.
+        inputs: mean and std per channel; as many channels as the network reads.
+        widths: logits per task (`bench.networks.heads`).
+        optimizer: makes the optimiser, once the parameters are where they will be trained.
+        scored: columns of the tasks whose AUROC the progress bar shows, by torchmetrics, image by image; the numbers of
+            record are others.
+        resident: puts the training images on a device, where they are to be cut out of its own memory.
+        crop: side of what the network sees, pixels; read where `resident` is given.
+        compiled: whether torch.compile runs the network.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        inputs: Normalisation,
+        widths: tuple[int, ...],
+        *,
+        optimizer: Callable[[nn.Module], torch.optim.Optimizer],
+        scored: Sequence[int] = (),
+        resident: Callable[[torch.device], ResidentImages] | None = None,
+        crop: int = 0,
+        compiled: bool = False,
+    ) -> None:
+        super().__init__()
+        self.network = network.to(memory_format=torch.channels_last)  # faster on every network measured
+        if compiled:
+            self.network.compile()  # in place: torch.compile's wrapper would give every module another name
+        self._widths, self._optimizer, self._crop = widths, optimizer, crop
+        self._make_resident = resident
+        self._resident: ResidentImages | None = None
+        self.optimizer_state: dict[str, Any] | None = None  # to go on from
+        self._unseen: list[Tensor] = []
+        self._loss_sum, self._loss_count = 0.0, 0
+        self._validation: list[Predictions] = []
+        self._scored = list(scored)
+        self._shown = MultilabelAUROC(len(self._scored), ignore_index=UNKNOWN) if len(self._scored) > 1 else None
+        self.step = 0  # training steps done, over all attempts at this cell
+        self._mean: Tensor
+        self._std: Tensor
+        for name, numbers in (("_mean", inputs.mean), ("_std", inputs.std)):
+            self.register_buffer(name, torch.tensor(numbers).view(1, -1, 1, 1), persistent=False)
+
+    def on_fit_start(self) -> None:
+        """The device is known now."""
+        if self._make_resident is not None:
+            self._resident = self._make_resident(self.device)
+
+    def image(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """The cut and flipped images [batch, 1, height, width] uint8 of a training batch."""
+        if self._resident is None:
+            return flip(batch["image"], batch["flip"])
+        cut = (batch["row"], batch["vertical"], batch["horizontal"], batch["flip"])
+        return self._resident.crops(*cut, self._crop)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Logits [batch, outputs] of images [batch, 1, height, width] uint8."""
+        grey = image.to(torch.float32) / 255
+        normalised = (grey - self._mean) / self._std  # the one channel becomes as many as the mean has
+        logits: Tensor = self.network(normalised.contiguous(memory_format=torch.channels_last))
+        return logits
+
+    def training_step(self, batch: Mapping[str, Tensor], _: int) -> Tensor:
+        """The loss of one batch: the mean over all known labels of it, on however many devices they lie."""
+        total, known = heads.sums(self(self.image(batch)), batch["label"], self._widths)
+        whole, world = torch.stack([total.detach(), known.to(total.dtype)]), self.trainer.world_size
+        if world > 1:
+            dist.all_reduce(whole)  # so that every device learns of a loss that is no number
+        loss: Tensor = total / (whole[1] / world).clamp(min=1 / world)
+        self._unseen.append(whole[0] / whole[1].clamp(min=1))
+        if loss.device.type == "cpu" or len(self._unseen) == LOSSES_AT_ONCE:
+            self.look_at_losses()
+        return loss
+
+    def look_at_losses(self) -> None:
+        """Adds the losses since the last look to the mean.
+
+        Raises:
+            BrokenLossError: one of them is NaN or infinite.
+        """
+        if not self._unseen:
+            return
+        losses = torch.stack(self._unseen).double().cpu()
+        self._unseen.clear()
+        broken = torch.nonzero(~torch.isfinite(losses)).flatten().tolist()
+        if broken:
+            at = self.step + 1 - (len(losses) - broken[0] - 1) // self.trainer.accumulate_grad_batches
+            raise BrokenLossError(f"the loss of training step {at} is {float(losses[broken[0]])}", at)
+        self._loss_sum += float(losses.sum())
+        self._loss_count += len(losses)
+
+    def losses(self) -> tuple[float, int]:
+        """(sum, number) of the losses since the last evaluation."""
+        self.look_at_losses()
+        return self._loss_sum, self._loss_count
+
+    def set_losses(self, total: float, count: int) -> None:
+        """Sets what `losses` gives."""
+        self._loss_sum, self._loss_count = total, count
+
+    def _probabilities(self, batch: Mapping[str, Tensor]) -> Predictions:
+        return batch["row"], heads.probabilities(self(batch["image"]), self._widths)
+
+    def predict_step(self, batch: Mapping[str, Tensor], _: int = 0) -> Predictions:
+        """Rows and float64 probabilities of one batch, computed in fp32: what is exported gives the same elsewhere."""
+        with whole_precision(self.device):
+            return self._probabilities(batch)
+
+    def validation_step(self, batch: Mapping[str, Tensor], _: int) -> None:
+        """Keeps the scores, in the training's precision; evaluated together, as an AUROC is no mean over batches."""
+        rows, scores = self._probabilities(batch)
+        self._validation.append((rows, scores))
+        if self._shown is not None:
+            labels = torch.nan_to_num(batch["label"][:, self._scored], nan=UNKNOWN).long()
+            self._shown.update(scores[:, self._scored].float(), labels)
+
+    def shown_auroc(self) -> float:
+        """The mean AUROC over images of the evaluation that has just ended, for the progress bar; NaN for one task."""
+        if self._shown is None:
+            return float("nan")
+        value = float(self._shown.compute())
+        self._shown.reset()
+        return value
+
+    def validation_scores(self) -> npt.NDArray[np.float64]:
+        """The scores [images, tasks] of the evaluation that has just ended."""
+        scores = collect(self._validation)
+        self._validation.clear()
+        return scores
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """The protocol's optimiser, no schedule; with the moments of an interrupted training where it goes on."""
+        optimizer = self._optimizer(self.network)
+        if self.optimizer_state is not None:
+            optimizer.load_state_dict(self.optimizer_state)
+        return optimizer
+
+
+@contextmanager
+def whole_precision(device: torch.device) -> Iterator[None]:
+    """In the block everything is computed in fp32: without autocast, and on a GPU without TF32, cuDNN's own default."""
+    convolutions = torch.backends.cudnn.conv  # type: ignore[attr-defined]  # of a module that torch puts there when run
+    before = convolutions.fp32_precision
+    convolutions.fp32_precision = "ieee"
+    try:
+        with torch.autocast(device.type, enabled=False):
+            yield
+    finally:
+        convolutions.fp32_precision = before
+
+
+def collect(predictions: list[Predictions]) -> npt.NDArray[np.float64]:
+    """Scores [images, tasks] float64 in the order of the rows, whatever the order of the batches and the devices.
+
+    Raises:
+        ValueError: an image is missing or there twice.
+    """
+    rows = torch.cat([rows for rows, _ in predictions]).cpu()
+    scores = torch.cat([scores for _, scores in predictions]).cpu()
+    if dist.is_available() and dist.is_initialized():
+        parts: list[Any] = [None] * dist.get_world_size()
+        dist.all_gather_object(parts, (rows, scores))
+        rows, scores = (torch.cat([part[index] for part in parts]) for index in (0, 1))
+    order = np.argsort(rows.numpy())
+    if not np.array_equal(rows.numpy()[order], np.arange(len(rows))):
+        raise ValueError("predictions do not cover every image exactly once")
+    return np.asarray(scores.numpy()[order], dtype=np.float64)

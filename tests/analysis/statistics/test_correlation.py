@@ -1,0 +1,276 @@
+import doctest
+import itertools
+import math
+import time
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from analysis import reference
+from analysis.questions import power, verdicts
+from analysis.statistics import correlation
+from analysis.statistics.bootstrap import percentile_interval
+from analysis.statistics.correlation import (
+    METHODS,
+    closed_form_interval,
+    correlate,
+    leave_one_out,
+    permutation_p,
+    resample_both,
+    resample_points,
+)
+
+SCIPY = {"spearman": stats.spearmanr, "kendall": stats.kendalltau, "pearson": stats.pearsonr}
+
+
+@pytest.mark.parametrize("module", [correlation, power, verdicts, reference])
+def test_the_examples_in_the_docstrings_hold(module):
+    result = doctest.testmod(module, extraglobs={"np": np})
+    assert result.attempted > 0
+    assert result.failed == 0
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("levels", [3, 5, 1000])
+def test_equal_to_scipy_with_ties(method, levels, rng):
+    for n in (3, 4, 11, 16, 60):
+        x, y = rng.integers(levels, size=(2, n)).astype(float)
+        x[:2], y[:2] = (0, 1), (1, 0)  # neither is constant
+        assert correlate(x, y, method).item() == pytest.approx(SCIPY[method](x, y).statistic, abs=1e-12)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_many_at_once_are_each_alone(method, rng):
+    x, y = rng.normal(size=9), rng.normal(size=(4, 5, 9)).round(1)
+    expected = [[SCIPY[method](x, row).statistic for row in rows] for rows in y]
+    np.testing.assert_allclose(correlate(x, y, method), expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_blocks_change_nothing(method, monkeypatch, rng):
+    x, y = rng.normal(size=(50, 8)), rng.normal(size=(50, 8))
+    whole = correlate(x, y, method)
+    monkeypatch.setattr(correlation, "BLOCK", 8 * 8 * 3)
+    np.testing.assert_array_equal(correlate(x, y, method), whole)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_invariants(method, rng):
+    x, y = rng.normal(size=12), rng.normal(size=12)
+    r, order = correlate(x, y, method), rng.permutation(12)
+    assert correlate(y, x, method) == pytest.approx(r, abs=1e-14)
+    assert correlate(x[order], y[order], method) == pytest.approx(r, abs=1e-14)
+    assert correlate(-x, y, method) == pytest.approx(-r, abs=1e-14)
+    assert correlate(3e-200 * x - 1e-201, 7 * y + 2, method) == pytest.approx(r, abs=1e-9)
+    if method != "pearson":
+        assert correlate(np.exp(x), y**3, method) == pytest.approx(r, abs=1e-14)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_undefined_is_nan(method):
+    assert np.isnan(correlate([1, 2], [3, 4], method))
+    assert np.isnan(correlate([], [], method))
+    assert np.isnan(correlate([0.1, 0.1, 0.1], [1, 2, 3], method))  # whose mean is not 0.1 in floating point
+    assert np.isnan(correlate([1, 2, 3], [5, 5, 5], method))
+    rows = correlate([1, 2, 3], [[1, 2, 4], [1, np.nan, 4]], method)
+    assert np.isnan(rows).tolist() == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "method", "message"),
+    [
+        ([1, 2, 3], [1, 2, 3], "spearmann", "not one of spearman, kendall, pearson"),
+        ([1, 2, 3], [1, 2], "pearson", "last axes must be the same"),
+        ([1, 2, np.inf], [1, 2, 3], "kendall", "must be finite"),
+        (1.0, 2.0, "kendall", "last axes"),
+    ],
+)
+def test_refuses_what_it_cannot_correlate(x, y, method, message):
+    with pytest.raises(ValueError, match=message):
+        correlate(x, y, method)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_few_points_are_permuted_in_every_way(method, rng):
+    x, y = rng.normal(size=6), rng.integers(4, size=6).astype(float)
+    observed = abs(SCIPY[method](x, y).statistic)
+    each = [abs(SCIPY[method](x, y[list(order)]).statistic) for order in itertools.permutations(range(6))]
+    p, tried, exact = permutation_p(x, y, method, n_permutations=10, rng=rng)
+    assert (tried, exact) == (720, True)
+    assert p == sum(value >= observed - 1e-9 for value in each) / 720
+
+
+def test_exact_p_is_scipys_for_kendall(rng):
+    for _ in range(5):
+        x, y = rng.normal(size=(2, 7))
+        p = permutation_p(x, y, "kendall", n_permutations=1, rng=rng).p_value
+        assert p == pytest.approx(stats.kendalltau(x, y, method="exact").pvalue, abs=1e-12)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_drawn_permutations_estimate_scipys_p(method, rng):
+    x = rng.normal(size=16)
+    y = 0.5 * x + rng.normal(size=16)
+    p, tried, exact = permutation_p(x, y, method, n_permutations=20_000, rng=rng)
+    assert (tried, exact) == (20_000, False)
+    assert p == pytest.approx(SCIPY[method](x, y).pvalue, abs=0.012)
+
+
+def test_p_is_never_zero(rng):
+    x = np.arange(12.0)
+    assert permutation_p(x, x, "spearman", n_permutations=99, rng=rng).p_value == 1 / 100
+    assert permutation_p(x[:4], x[:4], "spearman", n_permutations=99, rng=rng).p_value == 2 / 24
+    assert np.isnan(permutation_p(x, np.ones(12), "spearman", n_permutations=99, rng=rng).p_value)
+    with pytest.raises(ValueError, match="at least 1"):
+        permutation_p(x, x, "spearman", n_permutations=0, rng=rng)
+
+
+def test_p_is_uniform_without_association():
+    rng = np.random.default_rng(3)
+    values = [
+        permutation_p(*rng.normal(size=(2, 9)), "spearman", n_permutations=199, rng=rng).p_value for _ in range(400)
+    ]
+    assert np.mean(np.array(values) <= 0.1) == pytest.approx(0.1, abs=0.045)  # three standard errors
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_leave_one_out_is_the_loop(method, rng):
+    x, y = rng.normal(size=(2, 8))
+    expected = [SCIPY[method](np.delete(x, i), np.delete(y, i)).statistic for i in range(8)]
+    np.testing.assert_allclose(leave_one_out(x, y, method), expected, rtol=0, atol=1e-12)
+    assert np.isnan(leave_one_out(x[:3], y[:3], method)).all()
+    assert leave_one_out([], [], method).size == 0
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_resampled_points_are_the_plain_loop(method):
+    rng, same = np.random.default_rng(1), np.random.default_rng(1)
+    x, y = np.random.default_rng(0).normal(size=(2, 7))
+    replicates = resample_points(x, y, method, n_resamples=40, rng=rng)
+    drawn = same.integers(7, size=(40, 7))
+    expected = [SCIPY[method](x[d], y[d]).statistic for d in drawn if len(set(d)) > 1]
+    np.testing.assert_allclose(replicates, expected, rtol=0, atol=1e-12)
+
+
+def test_resampled_points_have_scipys_spread(rng):
+    x = rng.normal(size=16)
+    y = x + rng.normal(size=16)
+    ours = percentile_interval(resample_points(x, y, "pearson", n_resamples=9999, rng=rng), 0.9)
+    theirs = stats.bootstrap(
+        (x, y), lambda a, b, axis: correlate(np.moveaxis(a, axis, -1), np.moveaxis(b, axis, -1), "pearson"),
+        paired=True, vectorized=True, method="percentile", confidence_level=0.9, rng=rng,
+    ).confidence_interval  # fmt: skip
+    assert (ours.low, ours.high) == (pytest.approx(theirs.low, abs=0.02), pytest.approx(theirs.high, abs=0.02))
+
+
+def test_degenerate_resamples_are_nan_and_counted(rng):
+    replicates = resample_points([1, 2, 3], [1, 2, 3], "spearman", n_resamples=3000, rng=rng)
+    assert np.isnan(replicates).mean() == pytest.approx(1 / 9, abs=0.02)  # all three draws the same
+    assert percentile_interval(replicates, 0.95).n_defined == (~np.isnan(replicates)).sum()
+    assert np.isnan(resample_points([1, 2], [1, 2], "spearman", n_resamples=5, rng=rng)).all()
+
+
+def loop_over_both(x, y, method, rng):
+    """The same draws, one replicate and one seed at a time."""
+    n, s, b = y.shape
+    drawn, result = rng.integers(n, size=(b, n)), []
+    have = [[k for k in range(s) if not np.isnan(y[i, k]).all()] for i in range(n)]
+    chosen = [rng.integers(np.array([[len(have[i]) for i in row] for row in drawn])) for _ in range(s)]
+    for j in range(b):
+        values = [
+            np.mean([y[i, have[i][chosen[k][j, place]], j] for k in range(len(have[i]))])
+            for place, i in enumerate(drawn[j])
+        ]
+        result.append(SCIPY[method](x[drawn[j]], values).statistic)
+    return result
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_points_seeds_and_test_set_together_are_the_plain_loop(method, rng):
+    x, y = rng.normal(size=10), rng.normal(size=(10, 3, 30))
+    y[2, 0] = np.nan  # fewer seeds than the others, not at the end
+    y[5, 1:] = np.nan
+    ours = resample_both(x, y, method, rng=np.random.default_rng(4))
+    np.testing.assert_allclose(ours, loop_over_both(x, y, method, np.random.default_rng(4)), rtol=0, atol=1e-12)
+
+
+def test_a_test_set_resample_is_shared_by_all_points(rng):
+    """A shift common to all models in a resample moves no correlation; mixing resamples would."""
+    x, y = np.arange(12.0), rng.normal(size=12)
+    shifted = y[:, None] + 1000 * rng.normal(size=300)
+    np.testing.assert_allclose(
+        resample_both(x, shifted, "pearson", rng=np.random.default_rng(2)),
+        resample_points(x, y, "pearson", n_resamples=300, rng=np.random.default_rng(2)),
+        rtol=0, atol=1e-9,
+    )  # fmt: skip
+
+
+def test_an_undefined_y_spoils_only_its_replicates(rng):
+    y = np.tile(np.arange(6.0)[:, None], (1, 50))
+    y[:, 7] = np.nan
+    spoilt = np.isnan(resample_both(np.arange(6.0), y, "spearman", rng=rng))
+    assert spoilt[7]
+    assert spoilt.sum() <= 2
+
+
+def test_a_single_seed_of_three_is_like_no_seeds(rng):
+    x, y = rng.normal(size=8), rng.normal(size=(8, 40))
+    padded = np.full((8, 3, 40), np.nan)
+    padded[:, 1] = y
+    alone = resample_both(x, y, "kendall", rng=np.random.default_rng(9))
+    np.testing.assert_allclose(resample_both(x, padded, "kendall", rng=np.random.default_rng(9)), alone, atol=1e-12)
+
+
+def test_noise_of_the_test_set_is_in_the_interval(rng):
+    x = np.arange(30.0)
+    y = x / 10 + rng.normal(0, 0.1, size=30)
+    noisy = y[:, None] + rng.normal(0, 1, size=(30, 2000))
+    both = percentile_interval(resample_both(x, noisy, "pearson", rng=rng), 0.95)
+    points = percentile_interval(resample_points(x, y, "pearson", n_resamples=2000, rng=rng), 0.95)
+    assert both.high - both.low > 3 * (points.high - points.low)
+
+
+@pytest.mark.parametrize("shape", [(3,), (4, 5), (3, 0), (3, 2, 2, 2)])
+def test_refuses_resamples_of_another_shape(shape, rng):
+    with pytest.raises(ValueError, match="resample"):
+        resample_both([1, 2, 3], np.zeros(shape), "pearson", rng=rng)
+
+
+def test_closed_form_of_pearson_is_scipys():
+    x, y = np.random.default_rng(0).normal(size=(2, 20))
+    result = stats.pearsonr(x, y)
+    theirs = result.confidence_interval(0.9)
+    ours = closed_form_interval(float(result.statistic), 20, "pearson", 0.9)
+    assert ours == (pytest.approx(theirs.low, abs=1e-12), pytest.approx(theirs.high, abs=1e-12))
+
+
+def test_closed_forms_by_hand():
+    half = 1.959963984540054 * math.sqrt((1 + 0.5**2 / 2) / 13)
+    expected = (math.tanh(math.atanh(0.5) - half), math.tanh(math.atanh(0.5) + half))
+    assert closed_form_interval(0.5, 16, "spearman", 0.95) == pytest.approx(expected, abs=1e-12)
+    half = 1.959963984540054 * math.sqrt(0.437 / 12)
+    assert closed_form_interval(0.0, 16, "kendall", 0.95) == pytest.approx((-math.tanh(half), math.tanh(half)))
+
+
+@pytest.mark.parametrize(
+    "case", [(1.0, 16, "pearson"), (np.nan, 16, "kendall"), (0.3, 3, "spearman"), (0, 4, "kendall")]
+)
+def test_closed_forms_that_do_not_exist_are_nan(case):
+    assert np.isnan(closed_form_interval(*case, 0.95)).all()
+
+
+def test_closed_form_refuses_nonsense():
+    with pytest.raises(ValueError, match="level"):
+        closed_form_interval(0.1, 9, "pearson", 95)
+    with pytest.raises(ValueError, match="method"):
+        closed_form_interval(0.1, 9, "rho", 0.95)
+
+
+def test_a_thousand_resamples_are_quick(rng):
+    """16 architectures, 3 seeds, 1,000 resamples, three methods: 0.03 s on a free core."""
+    x, y = rng.normal(size=16), rng.normal(size=(16, 3, 1000))
+    start = time.perf_counter()
+    for method in METHODS:
+        resample_both(x, y, method, rng=rng)
+    assert time.perf_counter() - start < 1

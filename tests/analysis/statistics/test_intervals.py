@@ -1,0 +1,179 @@
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from analysis.statistics.auroc import auroc, leave_out_auroc
+from analysis.statistics.bootstrap import bootstrap_auroc, draw_counts
+from analysis.statistics.intervals import bca_interval, percentile_interval, studentised_interval
+
+
+@pytest.fixture
+def data(rng):
+    """Labels, scores, replicates and the jackknife of three models."""
+    labels = (rng.random(60) < 0.35).astype(float)
+    scores = rng.integers(30, size=(3, 60)) + 8 * labels
+    replicates = bootstrap_auroc(labels, scores, draw_counts(60, 999, rng=rng))
+    return labels, scores, replicates, leave_out_auroc(labels, scores, np.arange(60))
+
+
+def test_interval_is_the_quantiles_of_the_defined_replicates(rng):
+    replicates = rng.random((2, 3, 501))
+    replicates[1, 2, ::5] = np.nan
+    interval = percentile_interval(replicates, 0.8)
+    assert interval.low.shape == (2, 3)
+    assert interval.n_defined.tolist() == [[501, 501, 501], [501, 501, 400]]
+    row = sorted(replicates[0, 1])  # 501 of them: the tenths lie on entries 50 and 450
+    assert (interval.low[0, 1], interval.high[0, 1]) == (pytest.approx(row[50]), pytest.approx(row[450]))
+    assert interval.low[1, 2] == pytest.approx(np.nanpercentile(replicates[1, 2], 10))
+
+
+@pytest.mark.parametrize("level", [0.0, 1.0, 95.0])
+def test_interval_refuses_a_level_that_is_no_probability(level):
+    values = np.zeros((1, 3))
+    for make in (
+        lambda: percentile_interval(values, level),
+        lambda: bca_interval(values[:, 0], values, values, level),
+        lambda: studentised_interval(values[:, 0], values[:, 0], values, values, level),
+    ):
+        with pytest.raises(ValueError, match="between 0 and 1"):
+            make()
+
+
+@pytest.mark.parametrize("level", [0.8, 0.95])
+def test_bca_agrees_with_scipy(data, level):
+    """SciPy does its own jackknife by leaving rows out, and its own corrections, on our replicates."""
+    labels, scores, replicates, left_out = data
+    for model in range(3):
+
+        def statistic(x, y):
+            return auroc(x, y)
+
+        given = SimpleNamespace(bootstrap_distribution=replicates[model])  # all that SciPy reads of a result
+        expected = stats.bootstrap(
+            (labels, scores[model]),
+            statistic,
+            paired=True,
+            vectorized=False,
+            n_resamples=0,
+            bootstrap_result=given,
+            confidence_level=level,
+            method="BCa",
+        ).confidence_interval
+        low, high, n_defined = bca_interval(auroc(labels, scores[model]), replicates[model], left_out[model], level)
+        assert (float(low), float(high)) == (
+            pytest.approx(expected.low, abs=1e-12),
+            pytest.approx(expected.high, abs=1e-12),
+        )
+        assert n_defined == 999
+
+
+def test_bca_without_bias_or_skew_is_the_percentile_interval(rng):
+    replicates = np.concatenate([x := rng.normal(size=500), -x])
+    low, high, _ = bca_interval(0.0, replicates, np.array([-1.0, 0.0, 1.0]), 0.9)
+    expected = percentile_interval(replicates, 0.9)
+    assert (float(low), float(high)) == (pytest.approx(expected.low), pytest.approx(expected.high))
+
+
+def test_bca_follows_a_monotone_change_of_bias(data):
+    """It is carried along by any rising map where the acceleration is, unlike a symmetric interval."""
+    _, _, replicates, left_out = data
+    estimate = np.median(replicates[0]) - 0.01
+    low, high, _ = bca_interval(estimate, replicates[0], left_out[0], 0.9)
+    scaled = bca_interval(3 * estimate - 1, 3 * replicates[0] - 1, 3 * left_out[0] - 1, 0.9)
+    assert (float(scaled.low), float(scaled.high)) == (pytest.approx(3 * low - 1), pytest.approx(3 * high - 1))
+    flipped = bca_interval(-estimate, -replicates[0], -left_out[0], 0.9)
+    assert (float(flipped.low), float(flipped.high)) == (pytest.approx(-high), pytest.approx(-low))
+    assert low < percentile_interval(replicates[0], 0.9).low  # most replicates lie above: the correction goes down
+
+
+@pytest.mark.parametrize(
+    ("estimate", "left_out"),
+    [
+        (2.0, [0.0, 1.0, 2.0]),  # every replicate on the same side
+        (0.5, [0.3, 0.3, 0.3]),  # no unit moves it
+        (0.5, [0.1] * 3),  # nor here, where the mean of equal values is rounded
+        (0.5, [0.3, np.nan, 0.4]),  # undefined without some unit
+        (np.nan, [0.0, 1.0, 2.0]),
+    ],
+)
+def test_bca_is_nan_where_its_corrections_are_undefined(estimate, left_out, rng):
+    low, high, n_defined = bca_interval(estimate, rng.random(100), np.array(left_out), 0.9)
+    assert np.isnan(low)
+    assert np.isnan(high)
+    assert n_defined == 100
+
+
+def test_bca_leaves_undefined_replicates_out_and_counts_them(data):
+    _, _, replicates, left_out = data
+    holed = replicates.copy()
+    holed[:, ::3] = np.nan
+    estimates = replicates.mean(axis=1)
+    made = bca_interval(estimates, holed, left_out, 0.9)
+    kept = bca_interval(estimates, replicates[:, np.arange(999) % 3 > 0], left_out, 0.9)
+    np.testing.assert_array_equal(made.low, kept.low)
+    np.testing.assert_array_equal(made.high, kept.high)
+    assert made.n_defined.tolist() == [666] * 3
+    assert np.isnan(bca_interval(estimates, np.full((3, 5), np.nan), left_out, 0.9).low).all()
+
+
+def test_studentised_is_its_formula(rng):
+    """A plain loop over the replicates, with those of no error left out."""
+    replicates, errors = 0.7 + 0.1 * rng.normal(size=301), 0.05 + 0.05 * rng.random(301)
+    errors[3], errors[4], replicates[5] = 0, np.nan, np.nan
+    t = [(r - 0.7) / e for r, e in zip(replicates, errors, strict=True) if e > 0 and not np.isnan(r)]
+    low, high, n_defined = studentised_interval(0.7, 0.08, replicates, errors, 0.9)
+    assert n_defined == len(t) == 298
+    assert low == pytest.approx(0.7 - np.quantile(t, 0.95) * 0.08)
+    assert high == pytest.approx(0.7 - np.quantile(t, 0.05) * 0.08)
+
+
+def test_studentised_with_one_error_is_the_basic_interval(rng):
+    """A constant error cancels: reflection of the percentile interval around the estimate."""
+    replicates = rng.random((2, 400))
+    made = studentised_interval([0.4, 0.6], [0.3, 0.3], replicates, np.full((2, 400), 0.3), 0.8)
+    low, high, _ = percentile_interval(replicates, 0.8)
+    np.testing.assert_allclose(made.low, [0.8, 1.2] - high)
+    np.testing.assert_allclose(made.high, [0.8, 1.2] - low)
+
+
+def test_studentised_is_nan_without_an_error(rng):
+    replicates = rng.random((2, 50))
+    made = studentised_interval([0.5, 0.5], [0.0, 0.1], replicates, np.array([[0.1], [0.0]]) * np.ones(50), 0.9)
+    assert np.isnan(made.low).all()
+    assert np.isnan(made.high).all()
+    assert made.n_defined.tolist() == [50, 0]
+
+
+def test_studentised_intervals_keep_the_shape_of_what_stands_before_the_replicates(rng):
+    replicates, errors = rng.normal(size=(2, 3, 200)), rng.uniform(0.5, 2, size=(2, 3, 200))
+    estimates, spread = rng.normal(size=(2, 3)), rng.uniform(0.5, 2, size=(2, 3))
+    made = studentised_interval(estimates, spread, replicates, errors, 0.9)
+    for place in np.ndindex(2, 3):
+        one = studentised_interval(estimates[place], spread[place], replicates[place], errors[place], 0.9)
+        assert (made.low[place], made.high[place], made.n_defined[place]) == one
+
+
+def test_bca_intervals_keep_the_shape_of_what_stands_before_the_replicates(rng):
+    replicates, left_out = rng.normal(size=(2, 3, 200)), rng.gamma(1 + np.arange(6.0).reshape(2, 3, 1), size=(2, 3, 30))
+    estimates = rng.normal(scale=0.2, size=(2, 3))
+    made = bca_interval(estimates, replicates, left_out, 0.9)
+    for place in np.ndindex(2, 3):
+        one = bca_interval(estimates[place], replicates[place], left_out[place], 0.9)
+        np.testing.assert_allclose((made.low[place], made.high[place]), (one.low, one.high), rtol=1e-12)
+
+
+def test_bca_needs_one_replicate_on_either_side_of_the_estimate(rng):
+    replicates, left_out = np.sort(rng.normal(size=200)), rng.normal(size=30)
+    one, none = (bca_interval(replicates[rank], replicates + shift, left_out, 0.9) for rank, shift in ((1, 0), (0, 9)))
+    assert np.isfinite([one.low, one.high]).all()
+    assert np.isnan([none.low, none.high]).all()
+
+
+def test_bca_is_nan_where_its_correction_runs_away(rng):
+    """One unit carries all of the skew: the acceleration is near its most, 1/6, and the bias is large."""
+    replicates = np.concatenate([rng.uniform(0, 1, 1999), [3.0]])
+    runs_away, holds = (bca_interval(2.0, replicates, np.append(np.zeros(99), -1.0), level) for level in (0.9999, 0.5))
+    assert np.isnan([runs_away.low, runs_away.high]).all()
+    assert np.isfinite([holds.low, holds.high]).all()

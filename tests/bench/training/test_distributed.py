@@ -1,0 +1,84 @@
+import os
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+import torch.distributed as dist
+from torch import nn
+
+from bench.errors import TrainingError
+from bench.training.distributed import peers, rank, synchronise
+
+
+def start_group():
+    if not dist.is_initialized():
+        dist.init_process_group("gloo")
+
+
+def network():
+    torch.manual_seed(0)
+    small = timm.create_model("efficientnet_b0", num_classes=3)
+    return nn.Sequential(nn.Conv2d(3, 3, 3), nn.BatchNorm2d(3), small).double()
+
+
+def images():
+    return torch.rand(8, 3, 32, 32, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+
+
+def half_step(folder):
+    """One forward and backward pass of this rank's half of the images, gradients summed over the ranks."""
+    start_group()
+    model = synchronise(network(), on_gpu=False).train()
+    mine = images()[4 * rank() : 4 * rank() + 4]
+    output = model(mine)
+    output.square().sum().backward()
+    gradients = [parameter.grad for parameter in model.parameters()]
+    for gradient in gradients:
+        dist.all_reduce(gradient)
+    torch.save([output, gradients, dict(model.named_buffers())], Path(folder) / f"{rank()}.pt")
+
+
+@pytest.mark.slow
+def test_two_halves_with_synchronised_batchnorm_are_one_batch(tmp_path):
+    with peers(2, half_step, str(tmp_path)):
+        half_step(str(tmp_path))
+    (first, gradients, buffers), (second, *_) = (torch.load(tmp_path / f"{number}.pt") for number in (0, 1))
+    whole = network().train()
+    output = whole(images())
+    output.square().sum().backward()
+    torch.testing.assert_close(torch.cat([first, second]), output, rtol=1e-8, atol=1e-8)
+    for name, buffer in whole.named_buffers():
+        torch.testing.assert_close(buffers[name], buffer, rtol=1e-8, atol=1e-8)
+    for given, parameter in zip(gradients, whole.parameters(), strict=True):
+        torch.testing.assert_close(given, parameter.grad, rtol=1e-8, atol=1e-8)
+
+
+def test_synchronised_the_state_and_what_it_predicts_are_the_same():
+    before, after = network().eval(), synchronise(network(), on_gpu=False).eval()
+    assert list(before.state_dict()) == list(after.state_dict())
+    torch.testing.assert_close(after(images()), before(images()), rtol=0, atol=0)
+
+
+def test_a_batchnorm_of_another_kind_is_refused():
+    with pytest.raises(TypeError, match="BatchNorm1d"):
+        synchronise(nn.Sequential(nn.BatchNorm1d(2)), on_gpu=False)
+
+
+def test_one_device_starts_nothing_and_leaves_the_environment(monkeypatch):
+    before = dict(os.environ)
+    with peers(1, half_step, "nowhere"):
+        assert dict(os.environ) == before
+    assert rank() == 0
+
+
+def fail(_):
+    raise SystemExit(3)
+
+
+@pytest.mark.slow
+def test_afterwards_the_environment_is_as_before_even_where_a_rank_died(tmp_path):
+    before = dict(os.environ)
+    with pytest.raises(TrainingError, match="rank 1 of 2"), peers(2, fail, "x"):
+        assert os.environ["WORLD_SIZE"] == "2"
+    assert dict(os.environ) == before

@@ -1,0 +1,358 @@
+"""Training to the end, resumed, stopped and broken: with a small network on the phantom."""
+
+import errno
+import multiprocessing
+import os
+import random
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from bench.cells import assembly, runner
+from bench.cells.identify import identify
+from bench.cells.runner import run_cell
+from bench.errors import BatchTooLargeError, ReaderDiedError, StorageError, TrainingError
+from bench.networks import heads
+from bench.networks.models import build_model
+from bench.tracking import stores
+from bench.tracking.stores import store_of
+from bench.training import loop as training
+from bench.training import states
+from bench.training.bookkeeping import Bookkeeper
+from bench.training.interrupts import Interrupted
+
+STEPPED = ("protocol.epochs=2", "protocol.checkpoints.every_examples=48", "protocol.checkpoints.keep=2", "truncate=2")
+"""6 steps an epoch, 12 in all, an evaluation every 3 steps; of a network whose states are 8 MB and not 134."""
+
+LONGER = (*STEPPED, "protocol.epochs=8")
+"""Time to be killed in: 48 steps."""
+
+
+@pytest.fixture(autouse=True)
+def fresh_stores():
+    stores._store.cache_clear()
+
+
+def frame(config, name="test"):
+    run_id = store_of(config).find(identify(config).cell.hash).run_id
+    path = mlflow.artifacts.download_artifacts(
+        run_id=run_id, artifact_path=f"predictions/{name}.parquet", tracking_uri=store_of(config).server.uri
+    )
+    return pd.read_parquet(path)
+
+
+def metrics(config):
+    return store_of(config).find(identify(config).cell.hash).metrics
+
+
+class Stop(BaseException):
+    """Stands for the end of the process: nothing in between catches it."""
+
+
+@pytest.fixture
+def stop_at(monkeypatch):
+    """Ends the process, as far as the training can tell, once so many steps are done."""
+
+    def arrange(step, *, after_saving):
+        original = Bookkeeper.on_train_batch_end
+
+        def end(self, trainer, module, *rest):
+            if after_saving and module.step + 1 == step:
+                self._requests.number = signal.SIGTERM
+            if not after_saving and module.step == step:
+                raise Stop
+            original(self, trainer, module, *rest)
+
+        monkeypatch.setattr(Bookkeeper, "on_train_batch_end", end)
+
+    return arrange
+
+
+@pytest.fixture(scope="module")
+def undisturbed():
+    return {}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arch", "step", "after_saving"),
+    [
+        *[("resnet18", step, True) for step in (2, 3, 4, 12)],
+        *[("resnet18", step, False) for step in (2, 3, 7)],
+        ("efficientnet_b0", 4, True),
+        ("efficientnet_b0", 7, False),
+    ],
+)
+def test_a_training_that_was_stopped_ends_with_the_same_bits(
+    configure, stop_at, monkeypatch, undisturbed, tmp_path, arch, step, after_saving
+):
+    """Stopped by a signal, which saves first, or at once, which falls back on the evaluation before, if any."""
+    overrides = (f"arch={arch}", *STEPPED)
+    if arch not in undisturbed:
+        whole = configure(*overrides, "tracking.experiment=whole")
+        run_cell(whole, store_of(whole))
+        undisturbed[arch] = frame(whole), metrics(whole)
+    config = configure(*overrides)
+    with monkeypatch.context() as patch:
+        stop_at(step, after_saving=after_saving)
+        with pytest.raises((Interrupted, Stop)):
+            run_cell(config, store_of(config))
+        patch.undo()
+    monkeypatch.undo()
+    state = store_of(config).find(identify(config).cell.hash)
+    assert state.status == "KILLED"
+    assert run_cell(config, store_of(config)).run_id == state.run_id
+    expected, numbers = undisturbed[arch]
+    pd.testing.assert_frame_equal(frame(config), expected, check_exact=True)
+    assert metrics(config)["train/loss"] == numbers["train/loss"]
+
+
+@pytest.mark.slow
+def test_killed_for_real_it_goes_on(configure, tmp_path, phantom_root):
+    """SIGTERM, then SIGKILL at a moment that is left to chance; the last attempt has the bits of an undisturbed one."""
+    own = (
+        "arch=resnet18", "pretrained=false", "data=chexpert", f"data.root={phantom_root}", "data.valid_fraction=0.3",
+        f"data.cache={phantom_root.parent}/cache", "protocol.image.resize=32", "protocol.image.crop=32",
+        "trainer.workers=0", *LONGER,
+        f"tracking.uri=sqlite:///{tmp_path}/mlflow.db", f"outputs={tmp_path}/outputs",
+    )  # fmt: skip
+    command = [sys.executable, "-m", "bench.run", *own]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    states = tmp_path / "outputs"
+    for number, wanted in ((signal.SIGTERM, 3), (signal.SIGKILL, random.randint(9, 30))):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment)
+        while process.poll() is None and _step(states) < wanted:
+            pass
+        assert process.poll() is None, "ended before it could be killed"
+        process.send_signal(number)
+        assert process.wait() == {signal.SIGTERM: 143, signal.SIGKILL: -9}[number]
+        assert _step(states) >= wanted
+    assert subprocess.run(command, stdout=subprocess.DEVNULL, env=environment, check=False).returncode == 0
+    config = configure(*LONGER)
+    interrupted = frame(config)
+    torch.set_num_threads(1)
+    elsewhere = configure(*LONGER, "tracking.experiment=whole")
+    run_cell(elsewhere, store_of(elsewhere))
+    pd.testing.assert_frame_equal(interrupted, frame(elsewhere), check_exact=True)
+    assert not list(states.glob("*/fit-*/state-*"))
+
+
+def _step(outputs: Path) -> int:
+    names = [path.name for path in outputs.glob("*/fit-*/state-*.pt")]
+    return max((int(name.split("-")[1]) for name in names), default=0)
+
+
+def test_what_a_network_draws_follows_from_the_seed_and_the_step(configure, stop_at, monkeypatch):
+    """Dropout, with other generators around it, other readers and a stop in between: the same bits."""
+
+    def dropping(*arguments, **named):
+        network = build_model(*arguments, **named)
+        network.drop_rate = 0.5  # of timm's head
+        return network
+
+    monkeypatch.setattr(assembly, "build_model", dropping)
+    torch.manual_seed(1)
+    whole = configure(*STEPPED, "tracking.experiment=whole")
+    around = torch.get_rng_state()
+    run_cell(whole, store_of(whole))
+    assert torch.equal(torch.get_rng_state(), around)
+    torch.manual_seed(2)
+    config = configure(*STEPPED, "trainer.workers=1")
+    with monkeypatch.context() as patch:
+        stop_at(4, after_saving=True)
+        with pytest.raises(Interrupted):
+            run_cell(config, store_of(config))
+        patch.undo()
+    monkeypatch.undo()
+    monkeypatch.setattr(assembly, "build_model", dropping)
+    run_cell(config, store_of(config))
+    pd.testing.assert_frame_equal(frame(config), frame(whole), check_exact=True)
+
+
+def test_ctrl_c_saves_first_and_says_so(configure, stop_at, monkeypatch):
+    config = configure(*STEPPED)
+    stop_at(2, after_saving=True)
+    with pytest.raises(Interrupted, match="SIGTERM: the state is saved"):
+        run_cell(config, store_of(config))
+    assert _step(Path(config.outputs)) == 2
+
+
+@pytest.mark.parametrize("value", ["nan", "inf"])
+def test_a_loss_that_is_no_number_stops_with_cell_and_batch_and_keeps_the_state(configure, monkeypatch, value):
+    config = configure(*STEPPED)
+    original, calls = heads.sums, []
+
+    def poisoned(*arguments):
+        total, known = original(*arguments)
+        calls.append(total)
+        return total * (float(value) if len(calls) == 8 else 1.0), known
+
+    monkeypatch.setattr(heads, "sums", poisoned)
+    said = rf"resnet18-scratch-t2-s0: the loss of training step 8 is {value} \(epoch 2, batch 2\).*protocol.lr"
+    with pytest.raises(TrainingError, match=said):
+        run_cell(config, store_of(config))
+    left = store_of(config).find(identify(config).cell.hash)
+    assert left.status == "FAILED"
+    assert "training step 8" in left.failure
+    (path,) = Path(config.outputs).glob("*/fit-*/broken-*.pt")
+    state = torch.load(path, weights_only=True)
+    assert (state["step"], state["optimizer"]["state"][0]["step"]) == (7, 7)
+    assert all(tensor.isfinite().all() for tensor in state["network"].values())
+
+
+def test_a_learning_rate_that_breaks_the_weights_is_found_out(configure):
+    config = configure(*STEPPED, "protocol.lr=1e30")
+    with pytest.raises(TrainingError, match="the loss of training step"):
+        run_cell(config, store_of(config))
+
+
+def of_a_gpu():
+    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")  # torch's own, raised by us
+
+
+def of_this_machine():
+    torch.empty(10**15)
+
+
+@pytest.fixture(params=[of_a_gpu, of_this_machine])
+def little_memory(request, monkeypatch):
+    """A device on which more than 8 images at once do not fit."""
+    original = training.Classifier.forward
+
+    def forward(self, image):
+        if self.training and len(image) > 8:
+            request.param()
+        return original(self, image)
+
+    monkeypatch.setattr(training.Classifier, "forward", forward)
+
+
+def test_out_of_memory_names_the_setting(configure, little_memory):
+    config = configure(*STEPPED)
+    with pytest.raises(BatchTooLargeError, match=r"with 16 images at once: give protocol.micro_batch=8"):
+        run_cell(config, store_of(config))
+
+
+def test_on_request_it_goes_on_with_half_the_images_as_another_cell(configure, little_memory):
+    config = configure(*STEPPED, "trainer.on_oom=accumulate")
+    done = run_cell(config, store_of(config))
+    smaller = configure(*STEPPED, "protocol.micro_batch=8")
+    assert done.run_id == store_of(config).find(identify(smaller).cell.hash).run_id
+    assert store_of(config).find(identify(config).cell.hash).status == "FAILED"
+    assert done.status == "FINISHED"
+
+
+@pytest.mark.parametrize("kind", ["step=", "state-"])
+def test_a_full_disk_is_said_and_the_state_before_is_kept(configure, monkeypatch, kind):
+    """It is full at the second checkpoint, or at the second state; with room again, the cell goes on."""
+    config = configure(*STEPPED, "protocol.checkpoints.keep=9")
+    original, calls = os.fsync, []
+
+    def full(number):
+        if kind in os.readlink(f"/proc/self/fd/{number}"):
+            calls.append(number)
+            if len(calls) == 2:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        original(number)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(states.os, "fsync", full)
+        with pytest.raises(StorageError, match=rf"{kind}.*No space left on device.*outputs=DIR"):
+            run_cell(config, store_of(config))
+    assert _step(Path(config.outputs)) == 3
+    assert not list(Path(config.outputs).glob(f"*/fit-*/.{kind}*")), "what was half written is gone"
+    again = configure(*STEPPED, "protocol.checkpoints.keep=9", "retry=failed")
+    assert run_cell(again, store_of(config)).status == "FINISHED"
+
+
+@pytest.mark.slow
+def test_a_killed_reader_of_images_is_said_and_the_cell_goes_on(configure, monkeypatch):
+    config = configure(*STEPPED, "trainer.workers=1")
+    original = Bookkeeper.on_train_batch_end
+
+    def kill(self, trainer, module, *rest):
+        original(self, trainer, module, *rest)
+        if module.step == 4:
+            for process in multiprocessing.active_children():
+                process.kill()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Bookkeeper, "on_train_batch_end", kill)
+        with pytest.raises(ReaderDiedError, match=r"DataLoader worker.*retry=failed.*trainer.workers=0"):
+            run_cell(config, store_of(config))
+    assert store_of(config).find(identify(config).cell.hash).status == "FAILED"
+    again, whole = (
+        configure(*STEPPED, "trainer.workers=0", *more) for more in (["retry=failed"], ["tracking.experiment=w"])
+    )
+    for one in (again, whole):
+        run_cell(one, store_of(one))
+    pd.testing.assert_frame_equal(frame(again), frame(whole), check_exact=True)
+
+
+def test_accumulated_steps_are_counted_as_steps(configure):
+    config = configure(*STEPPED, "protocol.micro_batch=4", "arch=resnet18")
+    run_cell(config, store_of(config))
+    client = mlflow.MlflowClient(store_of(config).server.uri)
+    run_id = store_of(config).find(identify(config).cell.hash).run_id
+    steps = [point.step for point in client.get_metric_history(run_id, "valid/auroc")]
+    images = len(identify(config).data.train.frame) // 16 * 16 * 2
+    assert steps == [*range(48, images, 48), images, images]  # the last is the final prediction's
+
+
+UNEVEN = 19
+"""Images at once in an evaluation: of the validation split's 39 two batches on one device, one on the other."""
+
+
+def follow(*arguments):
+    """`runner.follow`, in a process that no patch of a test reaches."""
+    assembly.EVALUATION_BATCH = UNEVEN
+    runner.follow(*arguments)
+
+
+@pytest.mark.slow
+def test_two_devices_predict_what_one_does(configure, monkeypatch):
+    """Two processes on the CPU: the same batches, the same statistics, each study scored once, one run."""
+    own = (*STEPPED, "trainer.precision=fp32")
+    one, two = configure(*own), configure(
+        *own, "trainer=ddp", "trainer.accelerator=cpu", "trainer.workers=0", "tracking.experiment=two",
+    )  # fmt: skip
+    monkeypatch.setattr(assembly, "EVALUATION_BATCH", UNEVEN)
+    run_cell(one, store_of(one))
+    monkeypatch.setattr(runner, "follow", follow)
+    run_cell(two, store_of(two))
+    for name, images in (("valid", 39), ("test", 84)):
+        alone, together = frame(one, name), frame(two, name)
+        assert len(together) == images
+        assert list(alone["path"]) == list(together["path"])
+        scores = [name for name in alone if name.startswith("score/")]
+        np.testing.assert_allclose(together[scores], alone[scores], atol=0.02)
+    assert metrics(two)["train/loss"] == pytest.approx(metrics(one)["train/loss"], rel=1e-3)
+    assert len(mlflow.MlflowClient(store_of(two).server.uri).search_runs([store_of(two).server.experiment_id])) == 1
+
+
+@pytest.mark.parametrize("adapt", ["linear", "last:1", "lpft"])
+def test_adaptation_trains_what_it_says(configure, adapt):
+    config = configure(*STEPPED, "truncate=0", f"adapt={adapt}")
+    done = run_cell(config, store_of(config))
+    trained, everything = done.metrics["parameters_trainable"], done.metrics["parameters"]
+    assert {"linear": trained == 14 * 513, "last:1": 14 * 513 < trained < everything, "lpft": trained == everything}[
+        adapt
+    ]
+
+
+@pytest.mark.slow
+def test_bf16_moves_the_auroc_less_than_the_seed_does(configure):
+    """Five seeds each; the mean difference of the two precisions lies within the spread over seeds."""
+    found = {}
+    for precision in ("fp32", "bf16"):
+        cells = [configure("protocol.epochs=3", f"seed={seed}", f"trainer.precision={precision}") for seed in range(5)]
+        found[precision] = np.array([run_cell(cell, store_of(cell)).metrics["test/auroc"] for cell in cells])
+    assert not np.array_equal(found["fp32"], found["bf16"])
+    assert abs(np.mean(found["bf16"] - found["fp32"])) < np.ptp(found["fp32"])
