@@ -20,8 +20,7 @@ def contrasts(widths: Sequence[int]) -> Tensor:
     """What turns a network's outputs into the tasks' logits, [outputs, tasks] float64: outputs @ contrasts.
 
     Their sigmoid is what `bench.networks.heads.probabilities` gives, as a softmax over two is the sigmoid of a
-    difference;
-    a matrix is exported as one operation for any number of images.
+    difference; a matrix is exported as one operation for any number of images.
 
     Args:
         widths: outputs of each task, 1 or 3.

@@ -1,7 +1,7 @@
 """A published model as MLflow loads it: the bytes of an X-ray's file in, probabilities out.
 
-MLflow keeps this file in the model, with those of `bench.finished.packaged.CODE`; it runs without torch, and without the
-rest of the harness.
+MLflow keeps this file in the model, with those of `bench.finished.packaged.CODE`; it runs without torch and without
+the rest of the harness.
 """
 
 import json
