@@ -26,6 +26,7 @@ HEAD = {"arch", "pretrained", "truncate", "seed", "subset", "task"}
 """Columns that the first line is made of."""
 UNSAID = HEAD | {
     "cell",
+    "at",
     "kind",
     "weights",
     "row",
