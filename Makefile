@@ -62,6 +62,7 @@ perf: $(INSTALLED) ## the performance table, a line a figure; minutes
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.perf.index
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.perf.data
 	$(BIN)/python -m tests.perf.training
+	$(BIN)/python -m tests.perf.sweeps
 
 screenshots: $(INSTALLED) ## docs/mlflow.png and docs/report.png, of made-up runs; needs chromium and chromedriver
 	$(BIN)/python -m docs.screenshots

@@ -10,7 +10,8 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+import uuid
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -120,6 +121,24 @@ def copy_database(source: Path, target: Path) -> None:
     before.backup(after)
     before.close()
     after.close()
+
+
+def copy_run(path: str | Path, run_id: str, cells: Iterable[str]) -> None:
+    """A run's rows in a store's SQLite file, once for each further cell, without waiting for MLflow to log them."""
+    database = sqlite3.connect(path)
+    copies = [(cell, uuid.uuid4().hex) for cell in cells]
+    for table in ("runs", "tags", "params", "latest_metrics"):
+        columns = [row[1] for row in database.execute(f"PRAGMA table_info({table})")]
+        rows = database.execute(f"SELECT {','.join(columns)} FROM {table} WHERE run_uuid = ?", (run_id,)).fetchall()
+        for cell, copied in copies:
+            for row in rows:
+                new = dict(zip(columns, row, strict=True)) | {"run_uuid": copied}
+                if table == "tags" and new["key"] == "cell":
+                    new["value"] = cell
+                marks = ",".join("?" * len(columns))
+                database.execute(f"INSERT INTO {table} ({','.join(columns)}) VALUES ({marks})", list(new.values()))
+    database.commit()
+    database.close()
 
 
 def main() -> None:

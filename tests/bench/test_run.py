@@ -1,27 +1,18 @@
-import os
-import resource
 import signal
-import sqlite3
 import subprocess
 import sys
-import uuid
 
 import pytest
 
 from bench import run
-from bench.cells.identify import identify
-from bench.data.sets import open_dataset
 from bench.errors import TrackingError
 from bench.sweeps.launch import WorkerDiedError
-from bench.sweeps.plan import plan
 from bench.sweeps.survey import CellState
 from bench.tracking.store import RunState
-from bench.tracking.stores import store_of
 from bench.training.interrupts import Interrupted
 
 WORDS = ["-m", "arch=resnet18", "seed=range(0,4)"]
 FINISHED, FAILED, KILLED = (RunState("r", status, {}) for status in ("FINISHED", "FAILED", "KILLED"))
-CPU_SECONDS = 10.0
 
 
 def state(seed, name, found=None):
@@ -159,47 +150,3 @@ def test_a_wrong_command_line_is_2_and_neither_it_nor_a_look_at_a_sweep_imports_
     )
     assert said.stdout.split() == ["2", "False"]
     assert "Valid: basic, joblib" in said.stderr
-
-
-def copy_run(path, run_id, cells):
-    """A run's rows in the store's database, once for each further cell."""
-    database = sqlite3.connect(path)
-    for table in ("runs", "tags", "params", "latest_metrics"):
-        columns = [row[1] for row in database.execute(f"PRAGMA table_info({table})")]
-        rows = database.execute(f"SELECT {','.join(columns)} FROM {table} WHERE run_uuid = ?", (run_id,)).fetchall()
-        for cell, copied in cells.items():
-            for row in rows:
-                new = dict(zip(columns, row, strict=True)) | {"run_uuid": copied}
-                if table == "tags" and new["key"] == "cell":
-                    new["value"] = cell
-                marks = ",".join("?" * len(columns))
-                database.execute(f"INSERT INTO {table} ({','.join(columns)}) VALUES ({marks})", list(new.values()))
-    database.commit()
-    database.close()
-
-
-@pytest.mark.slow
-def test_a_sweep_of_a_thousand_finished_cells_ends_within_ten_seconds(phantom_root, tmp_path):
-    path = tmp_path / "mlflow.db"
-    words = [
-        "-m", "arch=resnet18", "pretrained=false", "seed=range(0,1000)", "data=chexpert", f"data.root={phantom_root}",
-        "protocol.lr=1e-3", "trainer.workers=0", "trainer.precision=fp32", f"tracking.uri=sqlite:///{path}",
-        f"outputs={tmp_path}/outputs", f"data.cache={phantom_root.parent}/cache",
-    ]  # fmt: skip
-    configs = plan(words).configs
-    data = open_dataset(configs[0].data, scored=configs[0].evaluation.tasks)
-    first, *others = (identify(config, data).cell for config in configs)
-    params = {f"param{number}": "x" for number in range(80)}  # about as many as a cell has
-    with store_of(configs[0]).run(first.hash, first.name, {"cell": first.hash}, params) as record:
-        record.metrics({f"metric{number}": 0.5 for number in range(60)} | {"test/auroc": 0.5}, step=1)
-    copy_run(path, record.run_id, {cell.hash: uuid.uuid4().hex for cell in others})
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run(
-        [sys.executable, "-m", "bench.run", *words], env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True,
-        text=True, check=False,
-    )  # fmt: skip
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert done.returncode == 0, done.stderr
-    assert "1000 cells: 1000 done" in done.stdout
-    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    assert used < CPU_SECONDS, "processor time, which other work on the machine changes less than the clock's"

