@@ -6,7 +6,7 @@ What each key means, its unit and its source stand in conf/, beside its value.
 import dataclasses
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from omegaconf import MISSING, ListConfig
@@ -30,8 +30,6 @@ def _shaped(pattern: str, meaning: str, default: Any = MISSING) -> Any:
 
 
 POLICIES = ("u-ignore", "u-zeros", "u-ones", "u-multiclass", "u-zeros-lsr", "u-ones-lsr")
-SETS = ("chexpert", "chexpert_test", "nih", "mimic", "vindr", "padchest", "csv")
-"""Data sets that `data.external` may name; chexpert is its valid.csv, chexpert_test the released 500 studies."""
 
 
 @dataclass
@@ -90,6 +88,10 @@ class RootsConfig:
     vindr: str | None = None
     padchest: str | None = None
     csv: str | None = None
+
+
+SETS = tuple(one.name for one in fields(RootsConfig))
+"""Data sets that `data.external` may name; chexpert is its valid.csv, chexpert_test the released 500 studies."""
 
 
 @dataclass

@@ -15,7 +15,7 @@ from filelock import FileLock
 from bench.data import labels, phantom, selection, splits
 from bench.data.fingerprint import fingerprint, image_names
 from bench.data.selection import Dropped
-from bench.data.sources import READERS, Release, read_external, read_release
+from bench.data.sources import Release, read_external, read_release, reader
 from bench.data.tasks import choose
 from bench.errors import DataError
 from bench.paths import in_project
@@ -176,7 +176,7 @@ def _read_external(config: DataConfig, tasks: Sequence[str]) -> tuple[Rows, tupl
     dropped: list[Dropped] = []
     for name in config.external:
         given = getattr(config.roots, name)
-        if given is None and READERS[name] != READERS[config.name]:
+        if given is None and reader(name) != reader(config.name):
             raise DataError(f"data.external={name} needs data.roots.{name}=DIR, the set's folder")
         root = _root(config) if given is None else _folder(f"data.roots.{name}", given)
         frame, without = read_external(name, root, config)
@@ -193,7 +193,7 @@ def _check_patients(rows: Rows, config: DataConfig) -> None:
     own = {name: patients[name] for name in OWN}
     splits.assert_disjoint(own)
     for name in config.external:
-        if READERS[name] == READERS[config.name] or rows[name][0] == rows["train"][0]:
+        if reader(name) == reader(config.name) or rows[name][0] == rows["train"][0]:
             splits.assert_disjoint({"train": own["train"], "valid": own["valid"], f"external {name}": patients[name]})
 
 

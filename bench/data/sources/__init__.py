@@ -38,31 +38,27 @@ class Release:
     dropped: tuple[Dropped, ...] = ()
 
 
-READERS = {
-    "chexpert": "chexpert",
-    "chexpert_test": "chexpert",
-    "phantom": "chexpert",
-    "nih": "nih",
-    "mimic": "mimic",
-    "vindr": "vindr",
-    "padchest": "padchest",
-    "csv": "table",
-}
-"""By the set's name, the module here that reads it; sets of one module are one source, with one set of patients."""
+OTHERS = {"chexpert_test": "chexpert", "phantom": "chexpert", "csv": "table"}
+"""By the set's name, the module here that reads it where that has another name."""
+
+
+def reader(name: str) -> str:
+    """The module here that reads a set; sets of one module are one source, with one set of patients."""
+    return OTHERS.get(name, name)
 
 
 def read_release(name: str, root: Path, config: DataConfig) -> Release:
     """A set's checked frames.
 
     Args:
-        name: a key of READERS.
+        name: of the set.
         root: its folder.
         config: the whole node `data`; a reader takes from it what concerns its own files.
 
     Raises:
         DataError: every problem of every file of the set, in one message.
     """
-    release: Release = _reader(name).read(root, config)
+    release: Release = _module(name).read(root, config)
     return release
 
 
@@ -78,8 +74,8 @@ def read_external(name: str, root: Path, config: DataConfig) -> tuple[pd.DataFra
         DataError: a file is wrong, or the set has no test set.
     """
     if name in ("chexpert", "chexpert_test"):
-        reader = _reader(name)
-        return (reader.read_valid if name == "chexpert" else reader.read_official)(root)[0], ()
+        module = _module(name)
+        return (module.read_valid if name == "chexpert" else module.read_official)(root)[0], ()
     release = read_release(name, root, config)
     if "test" not in release.tests:
         raise DataError(f"data.external={name}: it has no test set")
@@ -87,5 +83,5 @@ def read_external(name: str, root: Path, config: DataConfig) -> tuple[pd.DataFra
     return release.tests["test"], tuple(dropped)
 
 
-def _reader(name: str) -> Any:
-    return importlib.import_module(f"{__name__}.{READERS[name]}")
+def _module(name: str) -> Any:
+    return importlib.import_module(f"{__name__}.{reader(name)}")
