@@ -13,8 +13,9 @@ from pathlib import Path
 from tests.bench.recording import free_port
 
 SBIN = "/usr/sbin"
-PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "scontrol")
+PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "scontrol", "scancel", "squeue")
 START_SECONDS = 60.0
+DAEMONS = 3
 
 
 def missing() -> str:
@@ -78,6 +79,10 @@ def slurm(folder: Path, cpus: int = 2) -> Iterator[Mapping[str, str]]:
         _await(lambda: "State=IDLE" in _ask(environment, "scontrol", "show", "node"), started, folder)
         yield environment
     finally:
+        if len(started) == DAEMONS:  # a job's own processes would outlive them
+            _ask(environment, "scancel", "--user=root")
+            with contextlib.suppress(AssertionError):
+                _await(lambda: not _ask(environment, "squeue", "--noheader").strip(), started, folder)
         for process in reversed(started):
             process.terminate()
         for process in reversed(started):
