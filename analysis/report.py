@@ -29,6 +29,7 @@ def main(words: Sequence[str]) -> int:
         return 0
     try:
         settings = read_settings(words)
+        check_folder(settings)
         if settings.watch:
             return _watch(settings, words)
         results = evaluate(settings)
@@ -41,6 +42,22 @@ def main(words: Sequence[str]) -> int:
         return 1
     sys.stdout.write(summary(results, index))
     return 0
+
+
+def check_folder(settings: Settings) -> None:
+    """Returns where the report's folder can be made or written to, as far as can be seen before anything is computed.
+
+    Raises:
+        AnalysisError: it cannot.
+    """
+    out = _folder(settings)
+    place = next(path for path in (out, *out.parents) if path.exists())
+    if not (place.is_dir() and os.access(place, os.W_OK)):
+        raise AnalysisError(f"out={settings.out} cannot be written: {place} is no folder that can be written to")
+
+
+def _folder(settings: Settings) -> Path:
+    return Path(settings.out).expanduser().absolute()
 
 
 def write(settings: Settings, words: Sequence[str], results: Results, *, reload: int = 0) -> Path:
@@ -58,7 +75,7 @@ def write(settings: Settings, words: Sequence[str], results: Results, *, reload:
     Raises:
         AnalysisError: the folder cannot be written.
     """
-    out = Path(settings.out).expanduser().absolute()
+    out = _folder(settings)
     try:
         out.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".report-", dir=out) as folder:

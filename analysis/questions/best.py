@@ -2,10 +2,10 @@
 
 import numpy as np
 import pandas as pd
-from statsmodels.stats.multitest import multipletests
 
 from analysis.evaluation import Replicates
 from analysis.questions.compare import normal_p, standard_error
+from analysis.statistics.multiplicity import holm
 
 BEST_COLUMNS = ["difference_from_best", "p_from_best", "p_from_best_holm", "tied_with_best"]
 
@@ -41,7 +41,7 @@ def with_best(auroc: pd.DataFrame, replicates: Replicates, *, level: float) -> p
         p[best, task] = np.nan
         tested = ~np.isnan(p[:, task])
         if tested.any():
-            p_holm[tested, task] = multipletests(p[tested, task], method="holm")[1]
+            p_holm[tested, task] = holm(p[tested, task])
         tied[:, task] = p_holm[:, task] >= 1 - level
         tied[best, task] = True
     columns = dict(zip(BEST_COLUMNS, (difference, p, p_holm, tied), strict=True))

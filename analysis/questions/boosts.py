@@ -5,13 +5,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from statsmodels.stats.multitest import multipletests
+from scipy.stats import false_discovery_control
 
 from analysis.evaluation import Replicates
 from analysis.questions.compare import TAIL, normal_p, pair_cells, standard_error, tail
 from analysis.questions.seeds import draw_weights, numbers
 from analysis.statistics.auroc import Floats
 from analysis.statistics.bootstrap import METHOD, percentile_interval, two_sided_p
+from analysis.statistics.multiplicity import holm
 from analysis.statistics.variance import ROUNDING
 
 FIXED, RANDOM = "fixed", "resampled"
@@ -50,9 +51,8 @@ def corrected(boosts: pd.DataFrame) -> pd.DataFrame:
         result.loc[result.index[rows], "n_tests"] = len(tested)
         if len(tested) == 0:
             continue
-        for column, method in (("p_holm", "holm"), ("p_bh", "fdr_bh")):
-            p = multipletests(boosts["p_normal"].to_numpy(dtype=float)[tested], method=method)[1]
-            result.loc[result.index[tested], column] = p
+        for column, correct in (("p_holm", holm), ("p_bh", false_discovery_control)):
+            result.loc[result.index[tested], column] = correct(boosts["p_normal"].to_numpy(dtype=float)[tested])
     defined = result["n_defined"].to_numpy(dtype=float)
     result["p_floor"] = np.where(defined > 0, np.minimum(1.0, 2 / (defined + 1)), np.nan)
     return result

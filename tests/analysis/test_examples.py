@@ -6,7 +6,9 @@ import inspect
 
 import pytest
 
-MODULES = tuple(f"statistics.{name}" for name in ("auroc", "bootstrap", "delong", "intervals", "studentised"))
+MODULES = tuple(
+    f"statistics.{name}" for name in ("auroc", "bootstrap", "delong", "intervals", "multiplicity", "studentised")
+)
 
 
 @pytest.mark.parametrize("name", [*MODULES, "evaluation", "questions.interval_methods"])

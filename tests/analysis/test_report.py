@@ -30,7 +30,7 @@ FILES = {
 def written(four_cells, tmp_path_factory):
     """The report of the four cells, written from another folder."""
     out = tmp_path_factory.mktemp("out") / "report"
-    assert main([*four_cells.words, "allow_missing=true", f"out={out}", "resamples=200"]) == 0
+    assert main([*four_cells.words, "allow_missing=true", f"out={out}", "resamples=200", "permutations=100"]) == 0
     return out
 
 
@@ -166,7 +166,7 @@ def test_provenance_says_where_the_numbers_come_from(written, four_cells):
 
 
 def test_the_same_command_gives_the_same_numbers(written, four_cells, tmp_path, capsys):
-    assert main([*four_cells.words, "allow_missing=true", f"out={tmp_path}", "resamples=200"]) == 0
+    assert main([*four_cells.words, "allow_missing=true", f"out={tmp_path}", "resamples=200", "permutations=100"]) == 0
     for name in ("tables/auroc.csv", "tables/boost.csv", "figures/auroc.csv", "figures/auroc.pdf"):
         assert (tmp_path / name).read_bytes() == (written / name).read_bytes()
     printed = capsys.readouterr().out
@@ -176,7 +176,19 @@ def test_the_same_command_gives_the_same_numbers(written, four_cells, tmp_path, 
 
 
 def test_units_change_the_intervals_and_not_the_estimates(written, four_cells, tmp_path):
-    assert main([*four_cells.words, "allow_missing=true", f"out={tmp_path}", "resamples=200", "unit=patient"]) == 0
+    assert (
+        main(
+            [
+                *four_cells.words,
+                "allow_missing=true",
+                f"out={tmp_path}",
+                "resamples=200",
+                "permutations=20",
+                "unit=patient",
+            ]
+        )
+        == 0
+    )
     by_study, by_patient = (pd.read_csv(folder / "tables" / "auroc.csv") for folder in (written, tmp_path))
     assert (by_patient["estimate"] == by_study["estimate"]).all()
     assert (by_patient["low"] != by_study["low"]).all()
@@ -185,7 +197,7 @@ def test_units_change_the_intervals_and_not_the_estimates(written, four_cells, t
 
 def test_real_runs_get_no_warning_and_a_missing_partner_is_named(store, tmp_path, capsys):
     store.add("resnet18", True)
-    assert main([*store.words, f"out={tmp_path / 'r'}", "resamples=20"]) == 0
+    assert main([*store.words, f"out={tmp_path / 'r'}", "resamples=20", "permutations=20"]) == 0
     page = (tmp_path / "r" / "index.html").read_text(encoding="utf-8")
     assert "demonstration" not in page
     assert "No boost can be computed" in page
@@ -196,7 +208,7 @@ def test_real_runs_get_no_warning_and_a_missing_partner_is_named(store, tmp_path
 
 def test_generated_images_are_said_to_be(store, tmp_path):
     store.add(tags={"data_generated": "true"})
-    assert main([*store.words, f"out={tmp_path / 'r'}", "resamples=20"]) == 0
+    assert main([*store.words, f"out={tmp_path / 'r'}", "resamples=20", "permutations=20"]) == 0
     page = (tmp_path / "r" / "index.html").read_text(encoding="utf-8")
     assert "A demonstration, not a reproduction: the images of 1 cell are generated phantoms" in page
 
@@ -205,7 +217,7 @@ def test_names_are_escaped(store, tmp_path):
     evil = "<script>alert(1)</script>"
     store.add(evil, tags={"family": evil, "cell": "x"})
     store.add("resnet18", status="FAILED", tags={"failure": evil})
-    assert main([*store.words, "allow_missing=true", f"out={tmp_path / 'r'}", "resamples=20"]) == 0
+    assert main([*store.words, "allow_missing=true", f"out={tmp_path / 'r'}", "resamples=20", "permutations=20"]) == 0
     assert (tmp_path / "r" / "index.html").read_text(encoding="utf-8").count("<script") == 1
     assert "<script" not in (tmp_path / "r" / "tables" / "auroc.md").read_text(encoding="utf-8")
 
@@ -214,7 +226,7 @@ def test_a_task_without_positives_is_undefined_and_said_to_be(store, tmp_path, p
     frame = predictions(0)
     frame["label/edema"] = 0.0
     store.add(frame=frame)
-    assert main([*store.words, f"out={tmp_path / 'r'}", "resamples=20"]) == 0
+    assert main([*store.words, f"out={tmp_path / 'r'}", "resamples=20", "permutations=20"]) == 0
     table = pd.read_csv(tmp_path / "r" / "tables" / "auroc.csv").set_index("task")
     assert table.loc[["edema", "mean"], ["estimate", "low", "high"]].isna().all(axis=None)
     assert table.loc[["edema", "mean", "atelectasis"], "n_defined"].tolist() == [0, 0, 20]
@@ -242,7 +254,9 @@ def test_runs_that_do_not_belong_together_end_with_1(store, tmp_path, capsys, se
 def test_one_kind_can_be_chosen(store, tmp_path):
     store.add("resnet18")
     store.add("resnet34", tags={"data_fingerprint": "other"})
-    assert main([*store.words, f"out={tmp_path / 'r'}", "resamples=20", "data_fingerprint=other"]) == 0
+    assert (
+        main([*store.words, f"out={tmp_path / 'r'}", "resamples=20", "permutations=20", "data_fingerprint=other"]) == 0
+    )
     assert set(pd.read_csv(tmp_path / "r" / "tables" / "auroc.csv")["arch"]) == {"resnet34"}
 
 
@@ -284,18 +298,24 @@ def test_a_failed_report_leaves_the_old_one(written, four_cells, tmp_path, monke
         raise OSError(28, "No space left on device", "index.html")
 
     monkeypatch.setattr(report, "render", fail)
-    assert main([*four_cells.words, "allow_missing=true", f"out={out}", "resamples=20"]) == 1
+    assert main([*four_cells.words, "allow_missing=true", f"out={out}", "resamples=20", "permutations=20"]) == 1
     assert {name: (out / name).read_bytes() for name in files_in(out)} == before
     monkeypatch.undo()
-    assert main([*four_cells.words, "allow_missing=true", f"out={out}", "resamples=20"]) == 0
+    assert main([*four_cells.words, "allow_missing=true", f"out={out}", "resamples=20", "permutations=20"]) == 0
     assert files_in(out) == FILES | {"mine.txt"}
     assert (out / "tables" / "auroc.csv").read_bytes() != before["tables/auroc.csv"]
 
 
-def test_a_folder_that_cannot_be_written_is_one_sentence(four_cells, tmp_path, capsys):
+@pytest.mark.parametrize("below", ["file", "file/report/deeper"])
+def test_a_folder_that_cannot_be_written_is_one_sentence_before_anything_is_computed(
+    four_cells, tmp_path, capsys, monkeypatch, below
+):
     (tmp_path / "file").write_text("")
-    assert main([*four_cells.words, "allow_missing=true", f"out={tmp_path / 'file'}", "resamples=20"]) == 1
-    assert "cannot be written" in capsys.readouterr().err
+    monkeypatch.setattr(report, "evaluate", lambda _: pytest.fail("it was computed first"))
+    assert main([*four_cells.words, "allow_missing=true", f"out={tmp_path / below}"]) == 1
+    assert capsys.readouterr().err.endswith(
+        f"cannot be written: {tmp_path / 'file'} is no folder that can be written to\n"
+    )
 
 
 def test_help_shows_the_keys(capsys):
@@ -304,4 +324,4 @@ def test_help_shows_the_keys(capsys):
 
 
 def test_the_project_folder_is_the_checkout():
-    assert (PROJECT / "analysis" / "report.html").is_file()
+    assert (PROJECT / "analysis" / "report.py").is_file()

@@ -16,7 +16,7 @@ EVIL = "<script>alert(1)</script>"
 
 
 def written(store, out):
-    assert main([*store.words, f"out={out}", "resamples=20"]) == 0
+    assert main([*store.words, f"out={out}", "resamples=20", "permutations=20"]) == 0
     return (out / "index.html").read_text(encoding="utf-8")
 
 
