@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test test-all test-slow test-fast test-analysis test-lowest coverage audit lint perf screenshots
+.PHONY: help demo test test-slow test-all test-analysis test-lowest coverage audit lint perf screenshots
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,13 +24,13 @@ demo: $(INSTALLED) ## a small sweep on generated data, then report/index.html; m
 # A process a core, each with one thread: more of them would wait for one another.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
-test: $(INSTALLED) ## the whole test suite, offline
-	$(PYTEST)
-
-test-fast: $(INSTALLED) ## the suite without the tests marked slow
+test: $(INSTALLED) ## the test suite, offline; about ten minutes on two cores
 	$(PYTEST) -m 'not slow'
 
-test-all: test ## the same
+test-slow: $(INSTALLED) ## its tests marked slow: whole trainings, servers, Slurm, Ray, a browser; a quarter of an hour
+	$(PYTEST) -m slow
+
+test-all: test test-slow ## both
 
 # The other environments lie beside the first, and are made anew each time.
 test-analysis: ## the tests of analysis where torch is not installed
