@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test test-slow test-all test-analysis test-lowest coverage audit lint perf screenshots
+.PHONY: help demo test test-slow test-all test-analysis test-lowest coverage audit lint perf reference screenshots
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ perf: $(INSTALLED) ## the performance table, a line a figure; minutes
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.perf.data
 	$(BIN)/python -m tests.perf.training
 	$(BIN)/python -m tests.perf.sweeps
+
+reference: $(INSTALLED) ## docs/reference.md, from conf/ and docstrings
+	$(BIN)/python -m docs.reference
 
 screenshots: $(INSTALLED) ## docs/mlflow.png and docs/report.png, of made-up runs; needs chromium and chromedriver
 	$(BIN)/python -m docs.screenshots

@@ -16,7 +16,7 @@ UNIT_WORDS = ("study", "patient", "image")
 INTERVAL_WORDS = ("percentile", "bca", "studentised")
 WIDTH_WORDS = ("one", "two")
 FONT_WORDS = ("sans", "serif")
-_RULES = {
+RULES = {
     "resamples": "a whole number of at least 1",
     "level": "a number between 0 and 1, both excluded",
     "unit": f"one of {', '.join(UNIT_WORDS)}",
@@ -122,7 +122,7 @@ def read_settings(words: Sequence[str], defaults: Path = DEFAULTS) -> Settings:
         try:
             OmegaConf.update(config, key, None if value == "null" else value)
         except OmegaConfBaseException:
-            raise SettingsError(f"{word}: {key} must be {_RULES.get(key, 'text')}") from None
+            raise SettingsError(f"{word}: {key} must be {RULES.get(key, 'text')}") from None
     settings = OmegaConf.to_object(config)
     assert isinstance(settings, Settings)  # for the type checker
     _check_values(settings)
@@ -162,7 +162,7 @@ def _check_values(settings: Settings) -> None:
             value: Any = settings
             for name in key.split("."):
                 value = getattr(value, name)
-            raise SettingsError(f"{key}={value}: {key} must be {_RULES.get(key, 'a text that is not empty')}")
+            raise SettingsError(f"{key}={value}: {key} must be {RULES.get(key, 'a text that is not empty')}")
 
 
 def _first_line(error: Exception) -> str:
