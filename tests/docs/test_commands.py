@@ -11,11 +11,10 @@ from analysis.errors import SettingsError
 from analysis.paper import read_words
 from analysis.settings import read_settings
 from bench.config import SHORT, compose_config, groups
-from bench.errors import ConfigError
+from bench.errors import ConfigError, MissingExtraError
 from bench.paths import PROJECT
 from bench.schema import SCHEMAS, leaves
 from bench.sweeps.plan import plan
-from bench.sweeps.plugins import PACKAGES, PLUGINS
 from docs.reference import rows
 
 DOCS = sorted(path for path in (PROJECT / "docs").glob("*.md") if path.name != "reference.md")
@@ -50,22 +49,20 @@ def commands(text):
 def filled(word):
     """A word with something of the reader's own in the place of NAME, ID, `...` and what is in angle brackets."""
     key, equals, value = word.partition("=")
-    run = "<" in value and "run" in value
-    return (
-        f"{key}={PLACES.get(value, '0' * 32 if run else '/somewhere' if value == '...' else value)}" if equals else word
-    )
+    if value == "..." or "<" in value:
+        value = "0" * 32 if "run" in value else "/somewhere"
+    return f"{key}{equals}{PLACES.get(value, value)}"
 
 
 COMMANDS = sorted({(page, *command) for page, text in TEXTS.items() for command in commands(text)})
 
 
-@cache
 def understood(module, words):
     """Hands the words to what the command itself asks first; it raises where they are wrong."""
     if module in PRIMARY:
         sweeps = {word.removeprefix(SWEEP) for word in words if word.startswith(SWEEP)}
         assert sweeps <= set(groups("config")["sweeps"])  # whose cells tests/bench/sweeps/test_plan.py composes
-        plan([word for word in words if word not in FLAGS and not word.startswith(SWEEP)], PRIMARY[module])
+        planned(tuple(word for word in words if word not in FLAGS and not word.startswith(SWEEP)), PRIMARY[module])
     elif module == "bench.architectures":
         compose_config(words, "architectures")
     elif module == "analysis.report":
@@ -74,25 +71,19 @@ def understood(module, words):
         read_words(words)
 
 
-def missing(words):
-    """Extras that a command line asks for and that are not installed."""
-    wanted = {
-        extra
-        for word in words
-        for group, options in PLUGINS.items()
-        for option, extra in options.items()
-        if word == f"{group}={option}"
-    }
-    return [extra for extra in wanted if extra and importlib.util.find_spec(f"hydra_plugins.{PACKAGES[extra]}") is None]
+@cache
+def planned(words, primary):
+    return plan(words, primary)
 
 
 @pytest.mark.parametrize(("page", "module", "words"), COMMANDS, ids=lambda part: part if isinstance(part, str) else "")
 def test_a_command_is_understood_by_its_module(page, module, words):
     assert importlib.util.find_spec(module) is not None
-    if missing(words):
-        pytest.skip(f"not installed: {', '.join(missing(words))}")
     if words:  # else the text speaks of the command, or types it without anything
-        understood(module, words)
+        try:
+            understood(module, words)
+        except MissingExtraError as error:
+            pytest.skip(str(error))
 
 
 def test_a_wrong_key_value_and_sweep_are_seen():

@@ -31,7 +31,7 @@ def test_the_commands_of_the_readme_do_what_stands_beside_them(phantom_root, tmp
             continue  # tests/test_end_to_end.py types lists of values, tests/analysis/page/test_watch.py watches
         typed = [f"data.root={phantom_root}" if word.startswith("data.root=") else word for word in words]
         typed += [*small] if sweep or module == "bench.prepare" else []
-        typed += ["arch=resnet18", "pretrained=false"] if sweep else []
+        typed += ["arch=resnet18", "pretrained=false", "truncate=0,1"] if sweep else []
         typed += [store, f"out={tmp_path}/report"] if module == "analysis.report" else []
         typed += ["resamples=100", "permutations=100"] if module == "analysis.paper" else []
         assert importlib.import_module(module).main(typed) == 0, f"{module} {typed}\n{capsys.readouterr()}"
@@ -41,9 +41,9 @@ def test_the_commands_of_the_readme_do_what_stands_beside_them(phantom_root, tmp
     ]
     prepared, planned, trained, status, reported, paper = (text for _, text in printed)
     assert "every checksum holds" in prepared
-    assert "4 cells: 4 missing" in planned
-    assert "4 cells: 4 missing" in trained
-    for depth in range(4):
+    assert "2 cells: 2 missing" in planned
+    assert "2 cells: 2 missing" in trained
+    for depth in range(2):
         assert re.search(rf"resnet18-scratch-t{depth}-s0 │ done", trained)
         assert re.search(rf"resnet18-scratch-t{depth}-s0 │ done", status)
     assert reported.endswith(f"{tmp_path}/report/index.html")
