@@ -139,19 +139,25 @@ def test_wrong_values_are_refused(word, capsys):
     assert word in capsys.readouterr().err
 
 
+def as_in_a_terminal():
+    """A shell's background job, as the suite may be, starts its processes with Ctrl-C ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.slow
 def test_control_c_stops_it_and_leaves_the_report(store, tmp_path):
     store.add("resnet18")
     store.add("resnet34", status="RUNNING")
     command = [sys.executable, "-m", "analysis.report", *store.words, *QUICK, f"out={tmp_path / 'r'}"]
-    process = subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True)
-    try:
-        assert "1 of 2 runs finished, 1 running" in process.stdout.readline()
-        os.kill(process.pid, signal.SIGINT)
-        rest, _ = process.communicate(timeout=60)
-    finally:
-        process.kill()
-        process.wait()
+    started = {"cwd": PROJECT, "stdout": subprocess.PIPE, "text": True}
+    process = subprocess.Popen(command, **started, preexec_fn=as_in_a_terminal)  # noqa: PLW1509  # it takes no lock
+    with process:
+        try:
+            assert "1 of 2 runs finished, 1 running" in process.stdout.readline()
+            os.kill(process.pid, signal.SIGINT)
+            rest, _ = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert process.returncode == 130
     assert rest == "stopped; the report stays as it was last written\n"
     assert "Partial, as" in (tmp_path / "r" / "index.html").read_text(encoding="utf-8")

@@ -7,6 +7,7 @@ import random
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import mlflow
@@ -129,7 +130,7 @@ def test_killed_for_real_it_goes_on(configure, tmp_path, phantom_root):
     for number, wanted in ((signal.SIGTERM, 3), (signal.SIGKILL, random.randint(9, 30))):
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment)
         while process.poll() is None and _step(states) < wanted:
-            pass
+            time.sleep(0.01)
         assert process.poll() is None, "ended before it could be killed"
         process.send_signal(number)
         assert process.wait() == {signal.SIGTERM: 143, signal.SIGKILL: -9}[number]
@@ -352,7 +353,8 @@ def test_bf16_moves_the_auroc_less_than_the_seed_does(configure):
     """Five seeds each; the mean difference of the two precisions lies within the spread over seeds."""
     found = {}
     for precision in ("fp32", "bf16"):
-        cells = [configure("protocol.epochs=3", f"seed={seed}", f"trainer.precision={precision}") for seed in range(5)]
+        own = ("truncate=2", "protocol.epochs=3", f"trainer.precision={precision}")  # cut: small states to write
+        cells = [configure(*own, f"seed={seed}") for seed in range(5)]
         found[precision] = np.array([run_cell(cell, store_of(cell)).metrics["test/auroc"] for cell in cells])
     assert not np.array_equal(found["fp32"], found["bf16"])
     assert abs(np.mean(found["bf16"] - found["fp32"])) < np.ptp(found["fp32"])
