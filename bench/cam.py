@@ -10,15 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import hydra
-from omegaconf import DictConfig
 from rich.console import Console
 
-from bench import config
-from bench.errors import BenchError, ConfigError, DataError, TrackingError
-from bench.paths import CONF, in_project
+from bench.command import command
+from bench.errors import ConfigError, DataError, TrackingError
+from bench.paths import in_project
 from bench.schema import CamConfig
-from bench.sweeps.plan import plan
 
 if TYPE_CHECKING:  # help and refusals load neither pandas nor torch
     import pandas as pd
@@ -196,31 +193,16 @@ def _save(
     return stem.with_suffix(".png")
 
 
-@hydra.main(version_base="1.3", config_path=str(CONF), config_name="cam")
-def job(_: DictConfig) -> None:
-    """Reached only where Hydra is asked for help or information, which it then gives."""
+def work(jobs: Sequence[CamConfig]) -> int:
+    """Draws the maps of every job, and says where they lie."""
+    for settings in jobs:
+        console.print(f"{draw(settings)}", soft_wrap=True, highlight=False)
+    return 0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Draws the maps of every job on the command line; 2 where that is wrong, 1 where maps cannot be drawn."""
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
-    try:
-        planned = plan(arguments, "cam")
-    except ConfigError as error:
-        print(f"bench.cam: {error}", file=sys.stderr)  # noqa: T201  # plain, for logs and pipes
-        return 2
-    if planned is None:
-        config.register()
-        sys.argv[1:] = arguments
-        job()
-        return 0
-    try:
-        for overrides in planned.jobs:
-            console.print(f"{draw(config.compose_config(overrides, 'cam'))}", soft_wrap=True, highlight=False)
-    except BenchError as error:
-        print(f"bench.cam: {error}", file=sys.stderr)  # noqa: T201  # as above
-        return 1
-    return 0
+    return command("cam", work, arguments)
 
 
 if __name__ == "__main__":

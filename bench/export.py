@@ -4,15 +4,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import hydra
-from omegaconf import DictConfig
 from rich.console import Console
 
-from bench import config
-from bench.errors import BenchError, ConfigError
-from bench.paths import CONF, in_project
+from bench.command import command
+from bench.paths import in_project
 from bench.schema import ExportConfig
-from bench.sweeps.plan import plan
 
 console = Console()
 
@@ -39,31 +35,16 @@ def export(settings: ExportConfig) -> Path:
     return folder
 
 
-@hydra.main(version_base="1.3", config_path=str(CONF), config_name="export")
-def job(_: DictConfig) -> None:
-    """Reached only where Hydra is asked for help or information, which it then gives."""
+def work(jobs: Sequence[ExportConfig]) -> int:
+    """Exports the run of every job."""
+    for settings in jobs:
+        export(settings)
+    return 0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exports the run of every job on the command line; 2 where that is wrong, 1 where a run cannot be exported."""
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
-    try:
-        planned = plan(arguments, "export")
-    except ConfigError as error:
-        print(f"bench.export: {error}", file=sys.stderr)  # noqa: T201  # plain, for logs and pipes
-        return 2
-    if planned is None:
-        config.register()
-        sys.argv[1:] = arguments
-        job()
-        return 0
-    try:
-        for overrides in planned.jobs:
-            export(config.compose_config(overrides, "export"))
-    except BenchError as error:
-        print(f"bench.export: {error}", file=sys.stderr)  # noqa: T201  # as above
-        return 1
-    return 0
+    return command("export", work, arguments)
 
 
 if __name__ == "__main__":

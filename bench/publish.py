@@ -12,15 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import hydra
-from omegaconf import DictConfig
 from rich.console import Console
 
-from bench import config
+from bench.command import command
 from bench.errors import BenchError, ConfigError, TrackingError
-from bench.paths import CONF, in_project
+from bench.paths import in_project
 from bench.schema import PublishConfig
-from bench.sweeps.plan import plan
 
 if TYPE_CHECKING:  # help and refusals load neither torch nor MLflow
     from collections.abc import Mapping
@@ -175,32 +172,17 @@ def _about(marks: "Mapping[str, str]", run: "SavedRun") -> str:
     )
 
 
-@hydra.main(version_base="1.3", config_path=str(CONF), config_name="publish")
-def job(_: DictConfig) -> None:
-    """Reached only where Hydra is asked for help or information, which it then gives."""
+def work(jobs: Sequence[PublishConfig]) -> int:
+    """Publishes what every job names, and says what it did."""
+    for settings in jobs:
+        for line in publish(settings):
+            console.print(line, soft_wrap=True, highlight=False, markup=False)
+    return 0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Publishes what every job on the command line names; 2 where that is wrong, 1 where it cannot be published."""
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
-    try:
-        planned = plan(arguments, "publish")
-    except ConfigError as error:
-        print(f"bench.publish: {error}", file=sys.stderr)  # noqa: T201  # plain, for logs and pipes
-        return 2
-    if planned is None:
-        config.register()
-        sys.argv[1:] = arguments
-        job()
-        return 0
-    try:
-        for settings in planned.configs:
-            for line in publish(settings):
-                console.print(line, soft_wrap=True, highlight=False, markup=False)
-    except BenchError as error:
-        print(f"bench.publish: {error}", file=sys.stderr)  # noqa: T201  # plain, for logs and pipes
-        return 1
-    return 0
+    return command("publish", work, arguments)
 
 
 if __name__ == "__main__":

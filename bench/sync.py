@@ -6,15 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import hydra
-from omegaconf import DictConfig
 from rich.console import Console
 from rich.markup import escape
 
-from bench import config
-from bench.errors import BenchError, ConfigError
-from bench.paths import CONF, in_project
-from bench.sweeps.plan import plan
+from bench.command import command
+from bench.paths import in_project
+from bench.schema import SyncConfig
 
 if TYPE_CHECKING:
     from bench.tracking.server import Server
@@ -82,36 +79,21 @@ def _bring_in(server: "Server", spool: "Spool", cell: str) -> tuple[str, bool]:
         return f"not brought in: {error}", False
 
 
-@hydra.main(version_base="1.3", config_path=str(CONF), config_name="sync")
-def job(_: DictConfig) -> None:
-    """Reached only where Hydra is asked for help or information, which it then gives."""
+def work(jobs: Sequence[SyncConfig]) -> int:
+    """Says what became of each attempt of every job; 1 where something is left to bring in."""
+    outcomes: list[Outcome] = []
+    for settings in jobs:
+        for outcome in sync(settings.tracking.uri, in_project(settings.outputs)):
+            console.print(f"{escape(outcome.name)}: {escape(outcome.said)}", soft_wrap=True, highlight=False)
+            outcomes.append(outcome)
+    if not outcomes:
+        console.print("nothing to bring in")
+    return 0 if all(outcome.settled for outcome in outcomes) else 1
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Says what became of each attempt; 2 where the command line is wrong, 1 where something is left to bring in."""
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
-    try:
-        planned = plan(arguments, "sync")
-    except ConfigError as error:
-        print(f"bench.sync: {error}", file=sys.stderr)  # noqa: T201  # plain, for logs and pipes
-        return 2
-    if planned is None:
-        config.register()
-        sys.argv[1:] = arguments
-        job()
-        return 0
-    outcomes: list[Outcome] = []
-    try:
-        for settings in planned.configs:
-            for outcome in sync(settings.tracking.uri, in_project(settings.outputs)):
-                console.print(f"{escape(outcome.name)}: {escape(outcome.said)}", soft_wrap=True, highlight=False)
-                outcomes.append(outcome)
-    except BenchError as error:
-        print(f"bench.sync: {error}", file=sys.stderr)  # noqa: T201  # as above
-        return 1
-    if not outcomes:
-        console.print("nothing to bring in")
-    return 0 if all(outcome.settled for outcome in outcomes) else 1
+    return command("sync", work, arguments)
 
 
 if __name__ == "__main__":

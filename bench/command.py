@@ -1,0 +1,46 @@
+"""What the small commands share: a command line, checked, and then their work on each configuration of it."""
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import hydra
+from omegaconf import DictConfig
+
+from bench import config
+from bench.errors import BenchError, ConfigError
+from bench.paths import CONF
+from bench.sweeps.plan import plan
+
+
+def command(name: str, work: Callable[[Sequence[Any]], int], arguments: Sequence[str] | None = None) -> int:
+    """The exit status of `python -m bench.<name>`: that of the work, 1 where it is refused, 2 for a wrong command line.
+
+    Args:
+        name: of the command, and of its primary configuration in conf/.
+        work: is given the checked configurations, one a job.
+        arguments: as typed; None is those of this process.
+    """
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        planned = plan(arguments, name)
+    except ConfigError as error:
+        return _refused(name, error, 2)
+    if planned is None:
+        config.register()
+        sys.argv[1:] = arguments
+        hydra.main(version_base="1.3", config_path=str(CONF), config_name=name)(_nothing)()
+        return 0
+    try:
+        return work(planned.configs)
+    except BenchError as error:
+        return _refused(name, error, 1)
+
+
+def _refused(name: str, error: BenchError, status: int) -> int:
+    print(f"bench.{name}: {error}", file=sys.stderr)  # noqa: T201  # plain, for logs and pipes
+    return status
+
+
+def _nothing(_: DictConfig) -> None:
+    """Never reached: Hydra was asked for help or information, which it gives."""
