@@ -37,10 +37,6 @@ class BrokenLossError(TrainingError):
         self.step = step
 
 
-class ReaderDiedError(BenchError):
-    """A process that reads images beside the one that trains was killed."""
-
-
 class BatchTooLargeError(BenchError):
     """A batch that does not fit into the device's memory."""
 

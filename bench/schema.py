@@ -173,7 +173,7 @@ class TrainerConfig:
     name: str = MISSING
     accelerator: str = _one_of("auto", "cpu", "gpu")
     devices: int = _at_least(1)
-    workers: int | None = _at_least(0)
+    workers: int = _at_least(0)
     deterministic: bool = MISSING
     precision: str = _one_of("auto", "fp32", "bf16")
     compile: bool = MISSING

@@ -9,7 +9,7 @@ from torch import nn
 
 from bench.cells.identify import Found
 from bench.cells.scores import prediction_frame, score_metrics
-from bench.data.images import Images, Loader, drop_bad, evaluation_loader, open_caches, training_loader
+from bench.data.images import Batches, Images, drop_bad, evaluation_loader, open_caches, training_loader
 from bench.data.resident import ResidentImages
 from bench.data.sets import Split
 from bench.data.tasks import choose
@@ -25,7 +25,7 @@ from bench.tracking.store import Record
 from bench.training.bookkeeping import Training
 from bench.training.checkpoints import make_best
 from bench.training.counters import PeakMemory, energy_counter
-from bench.training.devices import on_gpu, workers
+from bench.training.devices import on_gpu
 from bench.training.distributed import rank, synchronise
 from bench.training.meters import EnergyMeter, MemoryMeter
 from bench.training.module import Classifier
@@ -51,8 +51,8 @@ class Assembly:
     module: Classifier
     inputs: Normalisation
     training: Training
-    train: Loader
-    evaluated: dict[str, Loader]
+    train: Batches
+    evaluated: dict[str, Batches]
     splits: dict[str, Split]
     bad: int
 
@@ -78,7 +78,7 @@ def assemble(
     train = drop_bad(data.train, caches["train"])
     images = partial(Images, crop=config.protocol.image.crop, pinned=on_gpu(config.trainer))
     source = images(caches["train"], train, flip=config.protocol.image.flip, resident=config.data.resident == "device")
-    world, processes = config.trainer.devices, workers(config.trainer)
+    world, workers = config.trainer.devices, config.trainer.workers
     training = _training(found, folder, record, images=len(source), valid=splits["valid"])
     if first_evaluation_only:
         schedule = training.schedule
@@ -90,12 +90,12 @@ def assemble(
         batch_size=protocol.batch_size,
         micro_batch=None if protocol.micro_batch is None else protocol.micro_batch // world,
         seed=config.seed,
-        workers=processes,
+        workers=workers,
         rank=rank(),
         world=world,
         schedule=training.schedule,
     )
-    evaluate = partial(evaluation_loader, batch_size=EVALUATION_BATCH, workers=processes, rank=rank(), world=world)
+    evaluate = partial(evaluation_loader, batch_size=EVALUATION_BATCH, workers=workers, rank=rank(), world=world)
     evaluated = {name: evaluate(images(caches[name], split)) for name, split in splits.items()}
     bad = sum(len(cache.bad) for cache in {id(cache): cache for cache in caches.values()}.values())
     return Assembly(module, inputs, training, batches, evaluated, splits, bad)

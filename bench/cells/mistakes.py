@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.views import aggregate_views
-from bench.data.images import Images, Loader
+from bench.data.images import Batches, Images
 from bench.data.store import Pixels
 from bench.data.tasks import choose
 from bench.schema import EvaluationConfig
@@ -26,7 +26,7 @@ FALSE_POSITIVE, FALSE_NEGATIVE = "false positive", "false negative"
 
 
 def record_mistakes(
-    record: Record, frame: pd.DataFrame, batches: Loader, evaluation: EvaluationConfig, keep: int
+    record: Record, frame: pd.DataFrame, batches: Batches, evaluation: EvaluationConfig, keep: int
 ) -> None:
     """Stores `errors/test.json` and a picture of each image in it; nothing where `keep` is 0.
 

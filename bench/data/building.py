@@ -6,7 +6,7 @@ import signal
 import threading
 import zlib
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing.connection import wait as wait_for_any
@@ -49,17 +49,16 @@ def decode_chunk(root: Path, paths: Sequence[str], shorter_side: int) -> Decoded
     for path in paths:
         try:
             before = stat(f"{root}/{path}")  # an image that is replaced while it is read must look stale afterwards
-            image = decode(root / path, shorter_side)
+            image = np.ascontiguousarray(decode(Path(f"{root}/{path}"), shorter_side))
         except BadImage as error:
             faults[path] = error.reason
             continue
-        rows.append((offset, *image.shape, *before, zlib.crc32(np.ascontiguousarray(image).data)))
+        rows.append((offset, *image.shape, *before, zlib.crc32(image.data)))
         kept.append(path)
-        images.append(image.ravel())
+        images.append(image)
         offset += image.size
-    pixels = np.concatenate(images) if images else np.zeros(0, np.uint8)
     table = np.array(rows, np.int64).reshape(-1, len(FIELDS))
-    return Decoded(Chunk(tuple(kept), table, pixels), faults)
+    return Decoded(Chunk(tuple(kept), table, tuple(images)), faults)
 
 
 def stat(path: str) -> tuple[int, int]:
@@ -138,13 +137,16 @@ def build(
     """
     faults: dict[str, str] = {}
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, transient=True, disable=not progress) as bar:
-        task = bar.add_task(title, total=len(paths))
+    with Progress(*columns, transient=True, disable=not progress) as bar, ThreadPoolExecutor(1, "writer") as writer:
+        task, written = bar.add_task(title, total=len(paths)), None
         for decoded in decode_all(root, paths, shorter_side, size=size, processes=processes):
-            if decoded.chunk.paths:
-                store.append(decoded.chunk)
+            if written:
+                written.result()  # the disk is waited for while the next images are decoded, and no longer
+            written = writer.submit(store.append, decoded.chunk)
             faults |= decoded.faults
             bar.advance(task, len(decoded.chunk.paths) + len(decoded.faults))
+        if written:
+            written.result()
     return faults
 
 

@@ -47,7 +47,7 @@ class Bad:
 
 
 class Cache:
-    """The decoded images that were asked for, read from disk as they are used; who gets a copy maps the file anew.
+    """The decoded images that were asked for, read from disk as they are used.
 
     Attributes:
         folder: where they lie, with the set's others.
@@ -59,21 +59,16 @@ class Cache:
         self.folder, self.bytes, self.bad = store.folder, store.bytes, tuple(bad)
         refused = {item.path for item in bad}  # decoded once, it may be, and no longer what it was
         entries = store.entries().loc[[path for path in paths if path not in refused]]
-        self._paths: pd.Index[Any] | None = entries.index
-        self._file = store.pixels
+        self._paths: pd.Index[Any] = entries.index
         self._places: Rows = entries[["offset", "height", "width"]].to_numpy(np.int64).T.copy()
-        self._square = _square(self._places)
-        self._pixels = open_pixels(self._file, self.bytes)
+        self._pixels = open_pixels(store.pixels, self.bytes)
+        self._side = _square(self._places)
+        area = self._side**2
+        self._grid = self._pixels[: self.bytes - self.bytes % area].reshape(-1, self._side, self._side)
+        self._cells = self._places[0] // area
 
     def __len__(self) -> int:
         return len(self._places[0])
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Without the pixels, which are never copied, and the paths: who gets a copy asks by position."""
-        return {name: value for name, value in vars(self).items() if name != "_pixels"} | {"_paths": None}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state, _pixels=open_pixels(state["_file"], state["bytes"]))
 
     def positions(self, paths: "Sequence[str] | pd.Series[Any]") -> Rows:
         """Where in the cache the images of some paths are, [n] int64.
@@ -81,7 +76,6 @@ class Cache:
         Raises:
             DataError: one of them is not there, as it was not asked for when the cache was opened, or is bad.
         """
-        assert self._paths is not None  # for the type checker: only copies for workers have none
         found: Rows = self._paths.get_indexer(pd.Index(paths)).astype(np.int64)
         missing = int((found < 0).sum())
         if missing:
@@ -111,9 +105,8 @@ class Cache:
             out: written to and returned, where given; in C order.
         """
         cuts = np.empty((len(positions), 1, crop, crop), np.uint8) if out is None else out
-        if crop == self._square:  # nothing to cut: one gather
-            grid = self._pixels[: self.bytes - self.bytes % crop**2].reshape(-1, crop, crop)
-            np.take(grid, self._places[0, positions] // crop**2, axis=0, out=cuts[:, 0], mode="clip")
+        if crop == self._side:  # nothing to cut: one gather
+            self._grid.take(self._cells[positions], axis=0, out=cuts[:, 0], mode="clip")
             return cuts
         offsets, heights, widths = self._places[:, positions]
         tops, lefts = crop_corners(np.stack([heights, widths], 1), vertical, horizontal, crop).T
@@ -142,11 +135,11 @@ class Cache:
         return np.array([path not in bad for path in frame["path"]], np.bool_)
 
 
-def _square(places: Rows) -> int | None:
-    """px of the side, where all images are squares of one size that lie in the file as in a grid; else None."""
+def _square(places: Rows) -> int:
+    """px of the side, where all images are squares of one size that lie in the file as in a grid; else 1."""
     offsets, heights, widths = places
     side = int(heights.max(initial=1))
-    return side if ((heights == side) & (widths == side) & (offsets % side**2 == 0)).all() else None
+    return side if ((heights == side) & (widths == side) & (offsets % side**2 == 0)).all() else 1
 
 
 def cache_folder(root: Path, shorter_side: int, folder: Path) -> Path:

@@ -89,8 +89,9 @@ def decode_content(content: bytes, path: Path, shorter_side: int) -> Grey:
             f"wrong size, {height} x {width} px: sides must be {SMALLEST_SIDE} px or more, and none longer than "
             f"{LARGEST_ASPECT:g} times the other",
         )
-    if int(grey.max()) - int(grey.min()) <= FLAT:
-        raise BadImage(path, f"shows nothing: its pixels are {grey.min()} to {grey.max()}")
+    darkest, brightest, _, _ = cv2.minMaxLoc(grey)
+    if brightest - darkest <= FLAT:
+        raise BadImage(path, f"shows nothing: its pixels are {darkest:.0f} to {brightest:.0f}")
     return resize(grey, resized_shape(height, width, shorter_side))
 
 
@@ -153,7 +154,8 @@ def luma(colour: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        with open(path, "rb", buffering=0) as file:  # Path.read_bytes takes twice as long for these
+            return file.read()
     except FileNotFoundError:
         raise BadImage(path, "no such image") from None
     except OSError as error:

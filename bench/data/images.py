@@ -1,20 +1,22 @@
-"""Serves whole batches straight from decoded images; nothing here depends on the number of worker processes.
+"""Serves whole batches straight from decoded images; what is served does not depend on the number of workers.
 
-What is drawn (order, crops, flips) follows from (seed, epoch) alone and is drawn in the process that trains; a batch is
-then one gather from the cache, in whatever process that happens.
+What is drawn (order, crops, flips) follows from (seed, epoch) alone and is drawn by the thread that trains; a batch is
+then one gather from the cache, in that thread or, ahead of it, in others. Threads, not a DataLoader's processes: numpy
+gathers without holding the interpreter, and to send a batch from another process takes longer than to make it.
 """
 
 import dataclasses
 import logging
-import math
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
+from torch.utils.data import Sampler
 
 from bench.data.cache import Cache, open_cache
 from bench.data.sampling import Draws, EvaluationSampler, StretchSampler, TrainingSampler
@@ -28,8 +30,11 @@ logger = logging.getLogger(__name__)
 
 Batch = dict[str, Tensor]
 
+AHEAD = 2
+"""Batches in work or ready for each worker, as in torch's DataLoader; more would only take memory."""
 
-class Images(Dataset[Batch]):
+
+class Images:
     """The images and labels of one split, by `Draws`.
 
     A batch: `image` [b, 1, crop, crop] uint8; `label` [b, tasks] float32, NaN where undefined; `row` [b] int64; `flip`
@@ -58,7 +63,7 @@ class Images(Dataset[Batch]):
         resident: bool = False,
         pinned: bool = False,
     ) -> None:
-        self.cache, self.crop, self.flip, self._resident, self.pinned = cache, crop, flip, resident, pinned
+        self.cache, self.crop, self.flip, self.resident, self._pinned = cache, crop, flip, resident, pinned
         self.positions = cache.positions(split.frame["path"])
         self._labels = split.labels.astype(np.float32)
         side = int(cache.sizes(self.positions).min(initial=crop))
@@ -68,45 +73,67 @@ class Images(Dataset[Batch]):
     def __len__(self) -> int:
         return len(self.positions)
 
-    def __getitem__(self, draws: Draws) -> Batch:
+    def room(self, draws: Draws) -> Batch:
+        """The batch without its pixels: with the memory for them."""
         rows = torch.from_numpy(draws.rows)
         batch = {"label": torch.from_numpy(self._labels[draws.rows]), "row": rows, "flip": torch.from_numpy(draws.flip)}
-        if self._resident:
+        if self.resident:
             shares = (draws.vertical, draws.horizontal)
             return batch | dict(zip(("vertical", "horizontal"), map(torch.from_numpy, shares), strict=True))
-        image = self._empty((len(rows), 1, self.crop, self.crop))
-        positions = self.positions[draws.rows]
-        self.cache.crops(positions, draws.vertical, draws.horizontal, self.crop, out=image.numpy())
-        return batch | {"image": image}
+        shape = (len(rows), 1, self.crop, self.crop)
+        return batch | {"image": torch.empty(shape, dtype=torch.uint8, pin_memory=self._pinned)}
 
-    def _empty(self, shape: tuple[int, ...]) -> Tensor:
-        """Bytes to be filled; a worker's lie in memory that it shares with the process that trains, to be sent so."""
-        if get_worker_info() is None:
-            return torch.empty(shape, dtype=torch.uint8, pin_memory=self.pinned)
-        storage = torch.UntypedStorage._new_shared(math.prod(shape))  # type: ignore[no-untyped-call]  # as torch's collate
-        return torch.empty(0, dtype=torch.uint8).set_(storage).view(shape)
+    def fill(self, batch: Batch, draws: Draws) -> Batch:
+        """The batch that `room` made, now with its pixels."""
+        if not self.resident:
+            positions = self.positions[draws.rows]
+            self.cache.crops(positions, draws.vertical, draws.horizontal, self.crop, out=batch["image"].numpy())
+        return batch
+
+    def __getitem__(self, draws: Draws) -> Batch:
+        return self.fill(self.room(draws), draws)
 
 
 class Batches:
-    """The batches of a source, made in the process that trains: a DataLoader without what that adds to each batch.
+    """The batches of a source, in the order of its draws.
 
     Attributes:
         dataset: where they come from.
         sampler: what is drawn.
+
+    Args:
+        dataset, sampler: the same.
+        workers: threads that fill batches ahead of their use; 0 fills each when it is asked for, as do images that are
+            on the device already.
     """
 
-    def __init__(self, dataset: Images, sampler: Sampler[Draws]) -> None:
-        self.dataset, self.sampler = dataset, sampler
+    def __init__(self, dataset: Images, sampler: Sampler[Draws], workers: int) -> None:
+        self.dataset, self.sampler, self._workers = dataset, sampler, workers
         self.batch_sampler = None  # Lightning asks whoever has a sampler
 
     def __len__(self) -> int:
         return len(self.sampler)  # type: ignore[arg-type]  # both samplers here have a length
 
     def __iter__(self) -> Iterator[Batch]:
-        return map(self.dataset.__getitem__, self.sampler)
+        if self._workers == 0 or self.dataset.resident:
+            return map(self.dataset.__getitem__, self.sampler)
+        return self._ahead(iter(self.sampler))
 
+    def _ahead(self, draws: Iterator[Draws]) -> Iterator[Batch]:
+        pool = ThreadPoolExecutor(self._workers, "batches")
 
-Loader = Batches | DataLoader[Batch]
+        def begin(draw: Draws) -> Future[Batch]:
+            # Its memory comes from this thread: one that ends, or belongs to no device, is no place to take it from.
+            return pool.submit(self.dataset.fill, self.dataset.room(draw), draw)
+
+        try:
+            begun = deque(map(begin, islice(draws, AHEAD * self._workers)))
+            while begun:
+                batch = begun.popleft().result()
+                begun.extend(map(begin, islice(draws, 1)))
+                yield batch
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def training_loader(
@@ -119,7 +146,7 @@ def training_loader(
     rank: int = 0,
     world: int = 1,
     schedule: Schedule | None = None,
-) -> Loader:
+) -> Batches:
     """Shuffled, randomly cropped batches; with a schedule stretch by stretch (`StretchSampler`), else whole epochs."""
     sampler = TrainingSampler(
         len(source),
@@ -130,30 +157,12 @@ def training_loader(
         world=world,
         flip=source.flip,
     )
-    return _loader(source, StretchSampler(sampler, schedule) if schedule else sampler, workers)
+    return Batches(source, StretchSampler(sampler, schedule) if schedule else sampler, workers)
 
 
-def evaluation_loader(source: Images, *, batch_size: int, workers: int, rank: int = 0, world: int = 1) -> Loader:
+def evaluation_loader(source: Images, *, batch_size: int, workers: int, rank: int = 0, world: int = 1) -> Batches:
     """Every image of this process once, in the order of its row, cut at the centre."""
-    return _loader(source, EvaluationSampler(len(source), batch_size=batch_size, rank=rank, world=world), workers)
-
-
-def _loader(source: Images, sampler: Sampler[Draws], workers: int) -> Loader:
-    if workers == 0:
-        return Batches(source, sampler)
-    return DataLoader(
-        source,
-        batch_size=None,  # the sampler draws whole batches
-        sampler=sampler,
-        num_workers=workers,
-        collate_fn=_as_it_is,
-        persistent_workers=True,
-        pin_memory=source.pinned,
-    )
-
-
-def _as_it_is(batch: Any) -> Any:
-    return batch
+    return Batches(source, EvaluationSampler(len(source), batch_size=batch_size, rank=rank, world=world), workers)
 
 
 def flip(images: Tensor, flags: Tensor) -> Tensor:

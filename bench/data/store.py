@@ -8,6 +8,7 @@ import errno
 import json
 import os
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,12 +34,12 @@ class Chunk:
     Attributes:
         paths: n of them, relative to the set's root.
         rows: [n, FIELDS] int64; `offset` counts from the chunk's own start.
-        pixels: [sum of height * width] uint8.
+        images: n of [height, width] uint8 in C order, as they lie one behind the other in the file.
     """
 
     paths: tuple[str, ...]
     rows: npt.NDArray[np.int64]
-    pixels: Pixels
+    images: tuple[Pixels, ...]
 
 
 class Store:
@@ -74,12 +75,14 @@ class Store:
         Raises:
             StorageError: there is no room; what was there before is untouched.
         """
+        if not chunk.paths:  # none of them could be used
+            return
         rows = chunk.rows.copy()
         rows[:, FIELDS.index("offset")] += self.bytes
         line = json.dumps({"path": chunk.paths} | dict(zip(FIELDS, rows.T.tolist(), strict=True))).encode() + b"\n"
         try:
-            _write_at(self.pixels, self.bytes, chunk.pixels.data, lasting=True)
-            _write_at(self._journal, self._journal_bytes, memoryview(line), lasting=False)
+            _write_at(self.pixels, self.bytes, [image.data.cast("B") for image in chunk.images], lasting=True)
+            _write_at(self._journal, self._journal_bytes, [memoryview(line)], lasting=False)
         except OSError as error:
             if error.errno not in FULL:
                 raise
@@ -88,7 +91,7 @@ class Store:
                 "kept: make room, or name a larger disk with data.cache=DIR, and start again"
             ) from None
         self._journal_bytes += len(line)
-        self.bytes += chunk.pixels.size
+        self.bytes += sum(image.size for image in chunk.images)
         self._paths.extend(chunk.paths)
         self._rows.append(rows)
 
@@ -136,14 +139,16 @@ def _read_journal(path: Path) -> tuple[list[str], list[npt.NDArray[np.int64]], i
     return paths, rows, end
 
 
-def _write_at(path: Path, offset: int, content: memoryview, *, lasting: bool) -> None:
-    """Cuts the file off at `offset` and writes the content there; if `lasting`, waits until it is on disk."""
+def _write_at(path: Path, offset: int, pieces: Iterable[memoryview], *, lasting: bool) -> None:
+    """Cuts the file off at `offset` and writes the pieces there; if `lasting`, waits until they are on disk."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         os.ftruncate(descriptor, offset)
-        while content:
-            written = os.pwrite(descriptor, content, offset)
-            content, offset = content[written:], offset + written
+        for piece in pieces:
+            done = 0
+            while done < len(piece):
+                done += os.pwrite(descriptor, piece[done:], offset + done)
+            offset += done
         if lasting:
             os.fdatasync(descriptor)
     finally:

@@ -22,7 +22,6 @@ from bench.networks.models import Normalisation, build_model, head_names, normal
 from bench.networks.registry import Architecture
 from bench.paths import in_project
 from bench.schema import PretrainConfig, SourceConfig
-from bench.training.devices import workers
 from bench.training.progress import ProgressBar
 
 SMALLEST_CROP = 0.5
@@ -118,7 +117,7 @@ def _loaders(folder: Folder, settings: PretrainConfig, norm: Normalisation) -> t
     size = settings.image
     augment = v2.Compose([v2.RandomResizedCrop(size, scale=(SMALLEST_CROP, 1.0)), v2.RandomHorizontalFlip(), *end])
     centre = v2.Compose([v2.Resize(size), v2.CenterCrop(size), *end])
-    processes = workers(settings.trainer)
+    processes = settings.trainer.workers
     serve: dict[str, Any] = {"batch_size": settings.batch_size, "num_workers": processes}
     serve["persistent_workers"] = processes > 0
     train = DataLoader(ImageFolder(str(folder.root / "train"), augment), shuffle=True, drop_last=True, **serve)

@@ -11,15 +11,6 @@ CPU_BF16_FAMILIES = ("DenseNet", "ResNet", "Inception")
 not: efficientnet_b0 65 against 112, mobilenetv3_large_100 110 against 182. Measured once, with `make perf`."""
 
 
-def workers(trainer: TrainerConfig) -> int:
-    """Processes that read images beside the one that trains.
-
-    Where nothing is said none: a batch of decoded images takes a tenth of a millisecond in the process that trains, and
-    more than that to be sent from another. They help where the decoded images do not fit in memory.
-    """
-    return trainer.workers or 0
-
-
 def on_gpu(trainer: TrainerConfig) -> bool:
     """Whether the cell trains on a GPU."""
     if trainer.accelerator == "cpu":

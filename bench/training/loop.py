@@ -15,8 +15,8 @@ from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvir
 from pytorch_lightning.strategies import DDPStrategy
 from safetensors.torch import load_file
 
-from bench.data.images import Loader
-from bench.errors import BatchTooLargeError, BrokenLossError, ReaderDiedError, TrainingError
+from bench.data.images import Batches
+from bench.errors import BatchTooLargeError, BrokenLossError, TrainingError
 from bench.training.bookkeeping import Bookkeeper, FloatArray, Training, restore, state_of
 from bench.training.checkpoints import checkpoint_path, combine, mean_state
 from bench.training.interrupts import Requests, deferred
@@ -27,11 +27,9 @@ from bench.training.states import load_state, save_broken
 LIGHTNING_PRECISION: dict[str, Any] = {"fp32": "32-true", "bf16": "bf16-mixed"}
 NO_MEMORY = ("can't allocate memory", "not enough memory")
 """What torch says of a CPU's memory, in a plain RuntimeError; of a GPU's it has its own."""
-READER_DIED = "DataLoader worker (pid"
-"""What torch says of a process that reads images and was killed, in a plain RuntimeError."""
 
 
-def fit(training: Training, module: Classifier, train: Any, valid: Loader) -> pl.Trainer:
+def fit(training: Training, module: Classifier, train: Any, valid: Batches) -> pl.Trainer:
     """Trains to the schedule's end, from the last saved state where there is one.
 
     Args:
@@ -46,7 +44,6 @@ def fit(training: Training, module: Classifier, train: Any, valid: Loader) -> pl
     Raises:
         TrainingError: the loss is no number any more.
         BatchTooLargeError: a batch does not fit.
-        ReaderDiedError: a process that reads images was killed.
         StorageError: a state or checkpoint cannot be written.
         Interrupted: a stop was asked for; the state is saved.
     """
@@ -78,11 +75,6 @@ def _explained(training: Training, trainer: pl.Trainer, module: Classifier) -> I
         ) from None
     except RuntimeError as error:  # torch.OutOfMemoryError is one
         said = str(error)
-        if READER_DIED in said:
-            raise ReaderDiedError(
-                f"{said}: mostly the system is short of memory. The same command with retry=failed goes on from the "
-                "last saved state; with trainer.workers=0 the process that trains reads the images itself"
-            ) from None
         if not isinstance(error, torch.OutOfMemoryError) and not any(words in said for words in NO_MEMORY):
             raise
         size = training.schedule.batch_size // training.micro_batches
@@ -129,7 +121,7 @@ def _together() -> DDPStrategy:
 
 
 def predict(
-    trainer: pl.Trainer, module: Classifier, training: Training, loader: Loader, tasks: tuple[str, ...], average: str
+    trainer: pl.Trainer, module: Classifier, training: Training, loader: Batches, tasks: tuple[str, ...], average: str
 ) -> FloatArray:
     """The cell's prediction on a split: probabilities [images, tasks] float64, by the configuration's rule."""
     paths = {step: checkpoint_path(training.folder, step) for step, _ in training.best.seen}
@@ -143,6 +135,6 @@ def predict(
     return combine(training.best, scores, tasks, average)
 
 
-def _scores(trainer: pl.Trainer, module: Classifier, loader: Loader) -> FloatArray:
+def _scores(trainer: pl.Trainer, module: Classifier, loader: Batches) -> FloatArray:
     predictions: Any = trainer.predict(module, loader)  # Lightning types it for several loaders
     return collect(predictions)

@@ -70,7 +70,7 @@ def main() -> None:
             building_line(f"build the cache at {side} px", root, paths, side, folder)
         building_line("build the cache from 1024 px at 320 px", folder / "large", large, 320, folder)
         for side in (224, 320):
-            cache = built(root, paths, side, folder / "cache")
+            cache = built(root, frame_of(root, paths), side, folder / "cache")
             for workers in (0, 2):
                 loader_line(cache, root, paths, side, workers)
             gather_line(cache, root, paths, side)
@@ -87,11 +87,14 @@ def decoding_line(name: str, paths: list[Path], side: int) -> None:
 def building_line(name: str, root: Path, paths: list[Path], side: int, folder: Path) -> None:
     """The whole build, checksums and disk included, against a loop of Pillow that writes nothing; one core each."""
     building.ALONE = sys.maxsize  # in this process
-    count = iter(range(1000))
+    count, frame = iter(range(1000)), frame_of(root, paths)
+
+    def plain() -> None:
+        for path in paths:
+            pillow(path, side)
+
     ours, peer = alternate(
-        lambda: built(root, paths, side, folder / f"build-{root.name}-{side}-{next(count)}"),
-        lambda: [pillow(path, side) for path in paths],
-        rounds=4,
+        lambda: built(root, frame, side, folder / f"build-{root.name}-{side}-{next(count)}"), plain, rounds=4
     )
     line(f"{name} (Pillow loop that writes nothing, one core)", len(paths), ours, peer)
 
@@ -144,10 +147,9 @@ def frame_of(root: Path, paths: list[Path]) -> pd.DataFrame:
     return pd.DataFrame({"path": names, "csv": "train.csv", "row": range(len(paths))})
 
 
-def built(root: Path, paths: list[Path], side: int, folder: Path) -> Cache:
+def built(root: Path, frame: pd.DataFrame, side: int, folder: Path) -> Cache:
     """The cache of some images."""
-    frames = {"train": frame_of(root, paths)}
-    return open_cache(root, frames, shorter_side=side, folder=folder, on_bad="raise", progress=False)
+    return open_cache(root, {"train": frame}, shorter_side=side, folder=folder, on_bad="raise", progress=False)
 
 
 def generated(root: Path) -> Path:

@@ -97,7 +97,7 @@ def write_cache(root: Path) -> None:
         for path in paths[1:]:
             os.link(one, root / path)
         rows = np.array([(place, 1, 1, *stat(str(one)), 0) for place in range(len(paths))], np.int64)
-        store.append(Chunk(tuple(paths), rows, np.zeros(len(paths), np.uint8)))
+        store.append(Chunk(tuple(paths), rows, (np.zeros(len(paths), np.uint8),)))
 
 
 def measure(work: str, root: Path) -> dict[str, float]:

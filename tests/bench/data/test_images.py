@@ -1,17 +1,18 @@
+import errno
 import gc
-import multiprocessing
+import threading
 from pathlib import Path
+from threading import get_ident
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from PIL import Image
-from torch.utils.data import DataLoader
 
 from bench.config import compose_config
 from bench.data.cache import open_cache
-from bench.data.images import Images, drop_bad, evaluation_loader, flip, open_caches, training_loader
+from bench.data.images import AHEAD, Images, drop_bad, evaluation_loader, flip, open_caches, training_loader
 from bench.data.resident import ResidentImages
 from bench.data.sets import Split
 from bench.errors import DataError
@@ -93,12 +94,38 @@ def test_workers_change_nothing_over_epochs(split):
     assert equal(*both)
 
 
-@pytest.mark.slow
-def test_a_worker_that_is_spawned_serves_the_same(split):
-    ours = training_loader(source(split), batch_size=3, seed=0, workers=1)
-    assert isinstance(ours, DataLoader)
-    ours.multiprocessing_context = "spawn"
-    assert equal(batches(ours), batches(training_loader(source(split), batch_size=3, seed=0, workers=0)))
+def test_workers_fill_no_more_than_a_few_batches_ahead(split, monkeypatch):
+    images, filled = source(split), []
+    original = images.cache.crops
+
+    def counted(*given, **to):
+        filled.append(get_ident())
+        return original(*given, **to)
+
+    monkeypatch.setattr(images.cache, "crops", counted)
+    coming = iter(training_loader(images, batch_size=1, seed=0, workers=2))
+    next(coming)
+    coming.close()  # waits for what is being filled
+    assert 1 <= len(filled) <= 2 * AHEAD + 1
+    assert get_ident() not in filled
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("batches")]
+
+
+def test_what_stops_a_worker_stops_who_asks_it(split, monkeypatch):
+    images = source(split)
+
+    def broken(*_, **__):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(images.cache, "crops", broken)
+    with pytest.raises(OSError, match="Input/output error"):
+        batches(training_loader(images, batch_size=3, seed=0, workers=2))
+
+
+def test_images_on_the_device_need_no_workers(split):
+    coming = iter(training_loader(source(split, resident=True), batch_size=3, seed=0, workers=2))
+    next(coming)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("batches")]
 
 
 def test_a_resumed_epoch_serves_the_rest(split):
@@ -184,9 +211,9 @@ def test_a_device_without_room_is_said(split, monkeypatch):
         ResidentImages(kept.cache, kept.positions, torch.device("cpu"))
 
 
-def own_memory(pid):
-    """KiB that belong to one process and no file: what grows where something is copied or kept."""
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+def own_memory():
+    """KiB that belong to this process and no file: what grows where something is copied or kept."""
+    lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
     return sum(int(line.split()[1]) for line in lines if line.startswith(("Anonymous:", "Private_Dirty:")))
 
 
@@ -210,8 +237,5 @@ def test_memory_stays_flat_over_epochs(tmp_path):
         for batch in loader:
             assert batch["image"].shape[0] == 16
         gc.collect()
-        workers = [process.pid for process in multiprocessing.active_children()]
-        assert len(workers) == 2
-        used.append([own_memory(pid) for pid in ("self", *workers)])
-    growth = np.max(used[6:], 0) - np.max(used[2:6], 0)
-    assert (growth < 4_000).all(), f"KiB of this process and its workers by epoch: {used}"
+        used.append(own_memory())
+    assert max(used[6:]) - max(used[2:6]) < 4_000, f"KiB by epoch: {used}"

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from bench.config import compose_config
-from bench.training.devices import on_gpu, precision, workers
+from bench.training.devices import on_gpu, precision
 
 
 def trainer(*overrides):
@@ -19,11 +19,6 @@ def machine(monkeypatch):
         monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: cpu_bf16)
 
     return arrange
-
-
-@pytest.mark.parametrize(("given", "expected"), [("null", 0), ("0", 0), ("3", 3)])
-def test_workers_are_as_many_as_asked_for_and_else_none(given, expected):
-    assert workers(trainer(f"trainer.workers={given}")) == expected
 
 
 def test_a_gpu_is_used_where_there_is_one_and_no_cpu_was_asked_for(machine):

@@ -1,7 +1,6 @@
 """Training to the end, resumed, stopped and broken: with a small network on the phantom."""
 
 import errno
-import multiprocessing
 import os
 import random
 import signal
@@ -19,7 +18,7 @@ import torch
 from bench.cells import assembly, runner
 from bench.cells.identify import identify
 from bench.cells.runner import run_cell
-from bench.errors import BatchTooLargeError, ReaderDiedError, StorageError, TrainingError
+from bench.errors import BatchTooLargeError, StorageError, TrainingError
 from bench.networks import heads
 from bench.networks.models import build_model
 from bench.tracking import stores
@@ -271,30 +270,6 @@ def test_a_full_disk_is_said_and_the_state_before_is_kept(configure, monkeypatch
     assert not list(Path(config.outputs).glob(f"*/fit-*/.{kind}*")), "what was half written is gone"
     again = configure(*STEPPED, "protocol.checkpoints.keep=9", "retry=failed")
     assert run_cell(again, store_of(config)).status == "FINISHED"
-
-
-@pytest.mark.slow
-def test_a_killed_reader_of_images_is_said_and_the_cell_goes_on(configure, monkeypatch):
-    config = configure(*STEPPED, "trainer.workers=1")
-    original = Bookkeeper.on_train_batch_end
-
-    def kill(self, trainer, module, *rest):
-        original(self, trainer, module, *rest)
-        if module.step == 4:
-            for process in multiprocessing.active_children():
-                process.kill()
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Bookkeeper, "on_train_batch_end", kill)
-        with pytest.raises(ReaderDiedError, match=r"DataLoader worker.*retry=failed.*trainer.workers=0"):
-            run_cell(config, store_of(config))
-    assert store_of(config).find(identify(config).cell.hash).status == "FAILED"
-    again, whole = (
-        configure(*STEPPED, "trainer.workers=0", *more) for more in (["retry=failed"], ["tracking.experiment=w"])
-    )
-    for one in (again, whole):
-        run_cell(one, store_of(one))
-    pd.testing.assert_frame_equal(frame(again), frame(whole), check_exact=True)
 
 
 def test_accumulated_steps_are_counted_as_steps(configure):
