@@ -8,6 +8,8 @@ from pathlib import Path
 
 import torch
 
+from bench.training.heap import give_back
+
 Joules = Callable[[], float]
 """Joules used so far, from an arbitrary zero; never falls."""
 POWERCAP = Path("/sys/class/powercap")
@@ -106,6 +108,7 @@ class PeakMemory:
         if self._device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self._device)
             return
+        give_back()  # what an earlier cell of this process left in the heap is not this one's
         try:
             self._clear_refs.write_text(RESET_PEAK)
             self._before = 0.0

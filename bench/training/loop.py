@@ -19,6 +19,8 @@ from bench.data.images import Batches
 from bench.errors import BatchTooLargeError, BrokenLossError, TrainingError
 from bench.training.bookkeeping import Bookkeeper, FloatArray, Training, restore, state_of
 from bench.training.checkpoints import checkpoint_path, combine, mean_state
+from bench.training.devices import on_gpu
+from bench.training.heap import KeptHeap
 from bench.training.interrupts import Requests, deferred
 from bench.training.module import Classifier, collect
 from bench.training.progress import StretchBar
@@ -99,6 +101,7 @@ def _trainer(training: Training, module: Classifier, requests: Requests) -> pl.T
             Bookkeeper(training, requests),
             *training.callbacks,
             *training.meters,
+            *([] if on_gpu(machine) else [KeptHeap()]),
             bar,
         ],
         logger=False,

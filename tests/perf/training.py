@@ -1,13 +1,16 @@
 """Images per second of training: `bench.run`'s own path against a bare loop, and against what one would write first.
 
-All on the same images, in one process, in turn; the median of the repetitions.
+All on the same images, in turn; the median of the repetitions. The harness and the bare loop run in one process, with
+its settings (`bench.training.heap` among them); what one would write first runs in a process of its own, as it comes.
 """
 
 import contextlib
+import multiprocessing
 import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -28,6 +31,7 @@ from bench.cells.identify import Found, identify
 from bench.cells.runner import run_cell
 from bench.config import compose_config
 from bench.data import phantom
+from bench.data.sets import Split
 from bench.networks import heads
 from bench.networks.models import build_model
 from bench.quiet import quiet
@@ -48,7 +52,7 @@ def table() -> Iterator[str]:
         _start(_found("resnet18", root, Path(folder)), Path(tempfile.mkdtemp(dir=folder)))  # warms the process
         for arch in ARCHITECTURES:
             found = _found(arch, root, Path(folder))
-            kinds = {"harness": _harness, "bare": _bare, "first": _first}
+            kinds = {"harness": _harness, "bare": _bare, "first": _first_alone}
             rates: dict[str, list[float]] = {name: [] for name in kinds}
             for _ in range(REPEATS):
                 for name, measure in kinds.items():
@@ -170,8 +174,8 @@ def _bare(found: Found, folder: Path) -> float:
 class _PillowImages(Dataset[tuple[torch.Tensor, torch.Tensor]]):
     """What a user would write first."""
 
-    def __init__(self, found: Found) -> None:
-        self._split = found.data.train
+    def __init__(self, split: Split) -> None:
+        self._split = split
 
     def __len__(self) -> int:
         return len(self._split.frame)
@@ -185,12 +189,18 @@ class _PillowImages(Dataset[tuple[torch.Tensor, torch.Tensor]]):
         )
 
 
-def _first(found: Found, _: Path) -> float:
+def _first_alone(found: Found, _: Path) -> float:
+    """`_first` in a new process."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(_first, found.cell.row.name, found.data.train).result()
+
+
+def _first(name: str, split: Split) -> float:
     """timm's network, fp32, torch's layout, a Pillow Dataset in a DataLoader."""
-    network: nn.Module = timm.create_model(found.cell.row.name, num_classes=14).train()
+    network: nn.Module = timm.create_model(name, num_classes=14).train()
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-4)
     criterion: Callable[..., torch.Tensor] = nn.BCEWithLogitsLoss()
-    loader = DataLoader(_PillowImages(found), batch_size=16, shuffle=True, drop_last=True)
+    loader = DataLoader(_PillowImages(split), batch_size=16, shuffle=True, drop_last=True)
     ends = []
     for image, label in islice(loader, STEPS):
         optimizer.zero_grad()

@@ -23,8 +23,8 @@ from bench.networks import heads
 from bench.networks.models import build_model
 from bench.tracking import stores
 from bench.tracking.stores import store_of
+from bench.training import heap, states
 from bench.training import loop as training
-from bench.training import states
 from bench.training.bookkeeping import Bookkeeper
 from bench.training.interrupts import Interrupted
 
@@ -270,6 +270,15 @@ def test_a_full_disk_is_said_and_the_state_before_is_kept(configure, monkeypatch
     assert not list(Path(config.outputs).glob(f"*/fit-*/.{kind}*")), "what was half written is gone"
     again = configure(*STEPPED, "protocol.checkpoints.keep=9", "retry=failed")
     assert run_cell(again, store_of(config)).status == "FINISHED"
+
+
+def test_a_cpus_freed_memory_is_kept_from_step_to_step(configure, monkeypatch):
+    calls = []
+    for name in ("keep_freed", "give_back"):
+        monkeypatch.setattr(heap, name, lambda name=name: calls.append(name))
+    config = configure(*STEPPED)
+    run_cell(config, store_of(config))
+    assert calls == ["keep_freed", *["give_back"] * 8], "around each of four evaluations"
 
 
 def test_accumulated_steps_are_counted_as_steps(configure):
