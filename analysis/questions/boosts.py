@@ -17,7 +17,6 @@ from analysis.statistics.variance import ROUNDING
 
 FIXED, RANDOM = "fixed", "resampled"
 """Whether the architectures are these and no others, or are resampled as a sample of such architectures."""
-CORRECTED_COLUMNS = ["p_holm", "p_bh", "n_tests", "p_floor"]
 POOLED_COLUMNS = [
     *("statistic", "architectures", "task", "estimate", "low", "high", "p_value", "se", "p_normal", "n_architectures"),
     *(name for name in TAIL if name not in ("n", "n_positive")),
@@ -32,7 +31,7 @@ NOTE = (
 
 
 def corrected(boosts: pd.DataFrame) -> pd.DataFrame:
-    """The boosts with p-values corrected for the number of architectures: CORRECTED_COLUMNS added.
+    """The boosts with p-values corrected for the number of architectures: p_holm, p_bh, n_tests, p_floor added.
 
     A family of tests is one task's rows: the architectures' means are the family of record, and each task's rows one
     of their own. What is corrected is `p_normal`: over k tests the bootstrap's p-values cannot fall under k times
