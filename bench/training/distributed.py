@@ -6,9 +6,11 @@ evaluation covers each image once: so the numbers are those of one device but fo
 
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing import get_context
+from multiprocessing.connection import wait
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 import torch
@@ -20,6 +22,8 @@ from bench.errors import TrainingError
 
 JOIN_SECONDS = 30.0
 """How long the other ranks may take to end once rank 0 has; they do the same work, so it is a matter of moments."""
+LOST_SECONDS = 5.0
+"""How long after a broken connection a rank that caused it may take to be gone; what an exit takes."""
 
 
 def rank() -> int:
@@ -37,7 +41,7 @@ def peers(devices: int, follow: Callable[..., object], *arguments: Any) -> Itera
         arguments: of `follow`; pickled.
 
     Raises:
-        TrainingError: another rank ended with an error.
+        TrainingError: another rank ended with an error, or was killed.
     """
     if devices == 1:
         yield
@@ -57,15 +61,28 @@ def peers(devices: int, follow: Callable[..., object], *arguments: Any) -> Itera
             yield
             for process in others:
                 process.join(JOIN_SECONDS)
-        ends = {number: process.exitcode for number, process in enumerate(others, start=1) if process.exitcode}
-        if ends:
-            raise TrainingError(f"rank {', '.join(map(str, ends))} of {devices} ended with exit status {ends}")
+        _check(others)
+    except RuntimeError:  # all that torch says of a rank that is gone is that a connection was closed
+        wait([process.sentinel for process in others], LOST_SECONDS)
+        _check(others)
+        raise
     finally:
         if dist.is_initialized():
             dist.destroy_process_group()
         for process in others:
             if process.is_alive():
                 process.kill()
+
+
+def _check(others: Sequence[BaseProcess]) -> None:
+    for number, process in enumerate(others, start=1):
+        if process.exitcode:
+            how = f"was killed by signal {-process.exitcode}, for want of memory perhaps"
+            said = f"ended with exit status {process.exitcode}, and what it said stands above"
+            raise TrainingError(
+                f"rank {number} of {len(others) + 1} {how if process.exitcode < 0 else said}; the same command with "
+                "retry=failed goes on from the last saved state"
+            )
 
 
 def _enter(number: int, devices: int, port: int, follow: Callable[..., object], arguments: tuple[Any, ...]) -> None:

@@ -1,6 +1,7 @@
 """Training to the end, resumed, stopped and broken: with a small network on the phantom."""
 
 import errno
+import multiprocessing
 import os
 import random
 import signal
@@ -320,6 +321,28 @@ def test_two_devices_predict_what_one_does(configure, monkeypatch):
         np.testing.assert_allclose(together[scores], alone[scores], atol=0.02)
     assert metrics(two)["train/loss"] == pytest.approx(metrics(one)["train/loss"], rel=1e-3)
     assert len(mlflow.MlflowClient(store_of(two).server.uri).search_runs([store_of(two).server.experiment_id])) == 1
+
+
+@pytest.mark.slow
+def test_a_killed_rank_is_said_and_the_cell_goes_on(configure, monkeypatch):
+    own = (*STEPPED, "truncate=3", "trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2")
+    config, whole = configure(*own), configure(*own, "tracking.experiment=whole")
+    original = Bookkeeper.on_train_batch_end
+
+    def kill(self, trainer, module, *rest):
+        original(self, trainer, module, *rest)
+        if module.step == 4:
+            (other,) = multiprocessing.active_children()
+            other.kill()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Bookkeeper, "on_train_batch_end", kill)
+        with pytest.raises(TrainingError, match=r"rank 1 of 2 was killed by signal 9.*retry=failed"):
+            run_cell(config, store_of(config))
+    assert store_of(config).find(identify(config).cell.hash).status == "FAILED"
+    for one in (configure(*own, "retry=failed"), whole):
+        run_cell(one, store_of(one))
+    pd.testing.assert_frame_equal(frame(config), frame(whole), check_exact=True)
 
 
 @pytest.mark.parametrize("adapt", ["linear", "last:1", "lpft"])
