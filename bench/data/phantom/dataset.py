@@ -42,6 +42,10 @@ class PhantomSpec:
             method must cope with it.
         lateral_share: share of the studies with a lateral image besides the frontal one.
         clutter: factor on the cloudy overlap of small structures; 1 is usual, more makes every finding harder to see.
+
+    Raises:
+        ValueError: a negative seed, a split without patients, more in train.csv than there are numbers before those of
+            valid.csv, label_noise outside [0, 0.5) or lateral_share outside [0, 1].
     """
 
     seed: int = 0
@@ -84,7 +88,13 @@ class Study:
 
 
 def plan_patient(spec: PhantomSpec, split: str, patient: int) -> Iterator[Study]:
-    """Yields the studies of one patient; their course of disease makes them resemble each other."""
+    """Yields the studies of one patient; their course of disease makes them resemble each other.
+
+    Args:
+        spec: its seed, label noise and share of lateral images.
+        split: `train`, with a labeller's labels, fractures and more studies; or `valid`, with radiologists' labels.
+        patient: number in the folders' names; gives the patient random numbers of their own.
+    """
     rng = stream(spec.seed, patient, WHOLE)
     anatomy, course = draw_anatomy(rng=rng), draw_course(rng=rng)
     several = (0.78, 0.16, 0.06) if split == "train" else (0.9, 0.09, 0.01)  # 1, 2 and 3 studies
@@ -109,7 +119,14 @@ def plan(spec: PhantomSpec, split: str) -> list[Study]:
 
 
 def render(spec: PhantomSpec, study: Study, number: int, view: str) -> NDArray[np.uint8]:
-    """Returns one image of a study, grey values `[320, 390]`."""
+    """Returns one image of a study, grey values `[320, 390]`.
+
+    Args:
+        spec: its seed and clutter.
+        study: the patient and what is found.
+        number: of the image in its study, from 1; gives the image random numbers of its own.
+        view: `frontal` or `lateral`.
+    """
     rng = stream(spec.seed, study.patient, study.number, number)
     pose = draw_pose(rng=rng, clutter=spec.clutter)
     frame = make_frame(pose)

@@ -94,7 +94,14 @@ def soft(distance: Field, width: float) -> Field:
 
 
 def ellipse(frame: Frame, centre: tuple[float, float], radii: tuple[float, float], edge: float) -> Field:
-    """Returns 1 inside of an upright ellipse and 0 outside, with an edge `edge` wide."""
+    """Returns 1 inside of an upright ellipse and 0 outside, with an edge `edge` wide.
+
+    Args:
+        frame: the body's coordinates.
+        centre: (x, y), half image heights.
+        radii: along x and y, half image heights.
+        edge: width of the step from 0 to 1, half image heights.
+    """
     q = np.hypot((frame.x - centre[0]) / radii[0], (frame.y - centre[1]) / radii[1])
     return soft((1 - q) * min(radii), edge)
 

@@ -47,7 +47,14 @@ class Lung:
 
 
 def make_lung(frame: Frame, anatomy: Anatomy, findings: Findings, side: int) -> Lung:
-    """Returns one lung's borders; atelectasis raises its diaphragm and draws its wall and the mediastinum in."""
+    """Returns one lung's borders; atelectasis raises its diaphragm and draws its wall and the mediastinum in.
+
+    Args:
+        frame: the body's coordinates.
+        anatomy: the patient.
+        findings: of these, atelectasis and its side.
+        side: -1 the right lung, 1 the left.
+    """
     loss = findings.atelectasis if side == findings.atelectasis_side else 0.0
     pull = 0.05 * findings.atelectasis * findings.atelectasis_side  # of the midline, towards the collapsed side
     width = anatomy.lung_width * (1 - 0.12 * loss)
@@ -70,14 +77,27 @@ def aeration(lung: Lung, y: Field) -> Field:
 
 
 def effusion_opacity(lung: Lung, y: Field, severity: float) -> Field:
-    """Returns the fluid's share, 0 to 1: a level over the diaphragm that climbs along the wall as a meniscus."""
+    """Returns the fluid's share, 0 to 1: a level over the diaphragm that climbs along the wall as a meniscus.
+
+    Args:
+        lung: its borders.
+        y: of each point, `Frame.y`.
+        severity: of the effusion on this side, 0 absent to 1 full.
+    """
     depth = 0.02 + 0.72 * severity  # of the fluid above the costophrenic angle
     climb = min(0.2, 0.8 * severity) * np.exp(-np.clip(lung.outer - lung.u, 0, None) / 0.12)
     return 0.93 * soft(y - (lung.floor - depth - climb), 0.07) * min(1.0, severity / 0.02)
 
 
 def consolidation_opacity(lung: Lung, y: Field, findings: Findings, wobble: Field) -> Field:
-    """Returns a dense patch with a ragged, fuzzy border (`wobble` is a smooth field of spread 1)."""
+    """Returns a dense patch with a ragged, fuzzy border, 0 to 0.95.
+
+    Args:
+        lung: its borders.
+        y: of each point, `Frame.y`.
+        findings: of these, the consolidation's severity, place and size.
+        wobble: a smooth field of spread 1; shifts the border, so that it is ragged.
+    """
     u0, y0 = lung.at(*findings.consolidation_at)
     size = findings.consolidation_size * (0.75 + 0.5 * findings.consolidation)
     distance = np.hypot(lung.u - u0, y - y0) / size
@@ -87,14 +107,27 @@ def consolidation_opacity(lung: Lung, y: Field, findings: Findings, wobble: Fiel
 
 
 def edema_opacity(lung: Lung, y: Field, severity: float, wobble: Field) -> Field:
-    """Returns the bat's wing: haze that spreads from the hilum and spares the periphery."""
+    """Returns the bat's wing, 0 to 0.95: haze that spreads from the hilum and spares the periphery.
+
+    Args:
+        lung: its borders.
+        y: of each point, `Frame.y`.
+        severity: of the edema, 0 absent to 1 full; more is denser and wider.
+        wobble: a smooth field of spread 1; makes the haze patchy.
+    """
     wing = glow(lung.u - HILUM[0] - 0.1, y - HILUM[1] - 0.12, (0.17 + 0.08 * severity, 0.28 + 0.08 * severity))
     result: Field = np.clip(wing * severity**0.8 * (0.68 + 0.16 * wobble), 0, 0.95)
     return result
 
 
 def atelectasis_opacity(lung: Lung, y: Field, findings: Findings) -> Field:
-    """Returns a plate-like band, and the crowded lung below it."""
+    """Returns a plate-like band, and the crowded lung below it, 0 to 0.95.
+
+    Args:
+        lung: its borders.
+        y: of each point, `Frame.y`.
+        findings: of these, the atelectasis' severity, place and tilt.
+    """
     u0, y0 = lung.at(*findings.atelectasis_at)
     y0 -= 0.1 * findings.atelectasis  # the raised diaphragm must not hide it
     cos, sin = np.cos(findings.atelectasis_tilt), np.sin(findings.atelectasis_tilt)
@@ -107,7 +140,14 @@ def atelectasis_opacity(lung: Lung, y: Field, findings: Findings) -> Field:
 
 
 def lung_opacity(lung: Lung, y: Field, findings: Findings, wobble: Field) -> Field:
-    """Returns the share of one lung's air that all findings together take, 0 to 1."""
+    """Returns the share of one lung's air that all findings together take, 0 to 1.
+
+    Args:
+        lung: its borders.
+        y: of each point, `Frame.y`.
+        findings: what the study shows; what lies on the other side is left out.
+        wobble: a smooth field of spread 1, for ragged and patchy opacities.
+    """
     clear = 1 - edema_opacity(lung, y, findings.edema, wobble)
     clear = clear * (1 - effusion_opacity(lung, y, findings.effusion[SIDES.index(lung.side)]))
     if lung.side == findings.consolidation_side:
@@ -135,7 +175,13 @@ def heart_mask(frame: Frame, anatomy: Anatomy, findings: Findings, magnification
 
 
 def mediastinum_mask(frame: Frame, anatomy: Anatomy, findings: Findings) -> Field:
-    """Returns 1 where the great vessels are: the strip in the middle, the aortic knob and the pulmonary trunk."""
+    """Returns 1 where the great vessels are: the strip in the middle, the aortic knob and the pulmonary trunk.
+
+    Args:
+        frame: the body's coordinates.
+        anatomy: the patient.
+        findings: of these, the widening of the mediastinum, and atelectasis, which pulls it to its side.
+    """
     half = anatomy.mediastinum * (1 + 0.6 * findings.mediastinum)
     shift = 0.05 * findings.atelectasis * findings.atelectasis_side
     strip = soft(half - np.abs(frame.x - shift) + 0.03 * frame.y, 0.05)

@@ -25,7 +25,14 @@ def profile(frame: Frame, anatomy: Anatomy) -> tuple[Field, Field]:
 
 
 def diaphragm(frame: Frame, anatomy: Anatomy, findings: Findings, side: int) -> Field:
-    """Returns y of one dome, by point: high in front, falling to the angle behind; atelectasis raises it."""
+    """Returns y of one dome, by point: high in front, falling to the angle behind; atelectasis raises it.
+
+    Args:
+        frame: the body's coordinates.
+        anatomy: the patient.
+        findings: of these, atelectasis and its side.
+        side: -1 the right dome, 1 the left.
+    """
     loss = findings.atelectasis if side == findings.atelectasis_side else 0.0
     top = anatomy.floor - anatomy.dome - (anatomy.dome_excess if side < 0 else 0) - 0.2 * loss
     crest, depth = -0.12, DEPTH * anatomy.lung_width
@@ -34,14 +41,28 @@ def diaphragm(frame: Frame, anatomy: Anatomy, findings: Findings, side: int) -> 
 
 
 def effusion_opacity(frame: Frame, anatomy: Anatomy, back: Field, severity: float) -> Field:
-    """Returns the fluid's share, 0 to 1: it fills the angle behind and climbs along the back."""
+    """Returns the fluid's share, 0 to 1: it fills the angle behind and climbs along the back.
+
+    Args:
+        frame: the body's coordinates.
+        anatomy: the patient.
+        back: x of the lungs' border to the back, by point (`profile`).
+        severity: of the effusion on one side, 0 absent to 1 full.
+    """
     depth = 0.02 + 0.75 * severity
     climb = min(0.2, 0.8 * severity) * np.exp(-np.clip(back - frame.x, 0, None) / 0.14)
     return 0.93 * soft(frame.y - (anatomy.floor + ANGLE - depth - climb), 0.07) * min(1.0, severity / 0.02)
 
 
 def consolidation_opacity(frame: Frame, anatomy: Anatomy, findings: Findings, wobble: Field) -> Field:
-    """Returns a dense patch with a ragged border at the height that the frontal image shows it."""
+    """Returns a dense patch with a ragged border, 0 to 0.95, at the height that the frontal image shows it.
+
+    Args:
+        frame: the body's coordinates.
+        anatomy: the patient.
+        findings: of these, the consolidation's severity, place and size.
+        wobble: a smooth field of spread 1; shifts the border, so that it is ragged.
+    """
     across, down = findings.consolidation_at
     # What lies to the side in the frontal picture is drawn behind: the frontal picture does not tell the depth.
     centre = ((across - 0.5) * 1.4 * DEPTH * anatomy.lung_width, anatomy.apex + down * (anatomy.floor - anatomy.apex))
@@ -52,7 +73,13 @@ def consolidation_opacity(frame: Frame, anatomy: Anatomy, findings: Findings, wo
 
 
 def atelectasis_opacity(frame: Frame, anatomy: Anatomy, findings: Findings) -> Field:
-    """Returns a displaced fissure: a plate that rises from the front to the back."""
+    """Returns a displaced fissure, 0 to 0.95: a plate that rises from the front to the back.
+
+    Args:
+        frame: the body's coordinates.
+        anatomy: the patient.
+        findings: of these, the atelectasis' severity, place and tilt.
+    """
     across, down = findings.atelectasis_at
     x0 = (across - 0.5) * DEPTH * anatomy.lung_width
     y0 = anatomy.apex + down * (anatomy.floor - anatomy.apex) - 0.12 * findings.atelectasis
@@ -65,7 +92,15 @@ def atelectasis_opacity(frame: Frame, anatomy: Anatomy, findings: Findings) -> F
 
 
 def lung_air(frame: Frame, anatomy: Anatomy, findings: Findings, side: int, wobble: Field) -> Field:
-    """Returns the air of one lung, 0 to 1, after what its findings take."""
+    """Returns the air of one lung, 0 to 1, after what its findings take.
+
+    Args:
+        frame: the body's coordinates.
+        anatomy: the patient.
+        findings: what the study shows; what lies on the other side is left out.
+        side: -1 the right lung, 1 the left.
+        wobble: a smooth field of spread 1, for ragged and patchy opacities.
+    """
     front, back = profile(frame, anatomy)
     air = soft(frame.x - front, 0.05) * soft(back - frame.x, 0.05)
     air = air * soft(frame.y - anatomy.apex, 0.25) * soft(diaphragm(frame, anatomy, findings, side) - frame.y, 0.035)
@@ -82,7 +117,13 @@ def lung_air(frame: Frame, anatomy: Anatomy, findings: Findings, side: int, wobb
 
 
 def heart_mask(frame: Frame, anatomy: Anatomy, findings: Findings) -> Field:
-    """Returns 1 where the heart is: on the front of the diaphragm; a large one reaches back towards the spine."""
+    """Returns 1 where the heart is: on the front of the diaphragm; a large one reaches back towards the spine.
+
+    Args:
+        frame: the body's coordinates.
+        anatomy: the patient.
+        findings: of these, cardiomegaly, which enlarges the heart.
+    """
     half = 0.72 * (anatomy.heart_ratio + HEART_GROWTH * findings.cardiomegaly) * anatomy.lung_width
     rise = 0.30 + 0.07 * findings.cardiomegaly
     y0 = anatomy.floor - anatomy.dome - rise + 0.14
