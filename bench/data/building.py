@@ -43,7 +43,7 @@ class Decoded:
 
 
 def decode_chunk(root: Path, paths: Sequence[str], shorter_side: int) -> Decoded:
-    """The images of some paths below `root`, in their order."""
+    """The images of some paths below `root`, in their order, the shorter side of each resized to `shorter_side` px."""
     kept, rows, images, offset = [], [], [], 0
     faults: dict[str, str] = {}
     for path in paths:

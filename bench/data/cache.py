@@ -53,6 +53,11 @@ class Cache:
         folder: where they lie, with the set's others.
         bytes: of all of them.
         bad: the images asked for that cannot be used; empty unless `on_bad` was `skip`.
+
+    Args:
+        store: holds every image that was asked for and is not bad.
+        paths: the images asked for, each once.
+        bad: the same.
     """
 
     def __init__(self, store: Store, paths: Sequence[str], bad: Sequence[Bad] = ()) -> None:
@@ -143,7 +148,13 @@ def _square(places: Rows) -> int:
 
 
 def cache_folder(root: Path, shorter_side: int, folder: Path) -> Path:
-    """Where below `folder` the decoded images of a set lie: another set, size or decoder, another place."""
+    """Where below `folder` the decoded images of a set lie: another set, size or decoder, another place.
+
+    Args:
+        root: of the set; its real path counts.
+        shorter_side: px, of the decoded images.
+        folder: `data.cache`.
+    """
     real = root.resolve()
     digest = hashlib.sha256(json.dumps([str(real), shorter_side, DECODER_VERSION]).encode()).hexdigest()
     return folder / f"{real.name}-{shorter_side}px-{digest[:8]}"
@@ -197,7 +208,13 @@ def open_cache(
 
 
 def stale(store: Store, root: Path, paths: Sequence[str]) -> tuple[list[str], int]:
-    """Those of `paths` that the store lacks, or whose file is no longer the one that was decoded; their bytes."""
+    """Those of `paths` that the store lacks, or whose file is no longer the one that was decoded; their bytes.
+
+    Args:
+        store: what was decoded before.
+        root: of the set.
+        paths: of images, below `root`.
+    """
     found = stat_all(root, paths)
     known = store.entries()[["size", "mtime_ns"]].reindex(list(paths), fill_value=MISSING).to_numpy(np.int64)
     names = [path for path, same in zip(paths, (found == known).all(axis=1), strict=True) if not same]

@@ -125,7 +125,13 @@ def resize(grey: Grey, shape: tuple[int, int]) -> Grey:
 def crop_corners(
     sizes: npt.NDArray[np.int64], vertical: npt.NDArray[np.float64], horizontal: npt.NDArray[np.float64], crop: int
 ) -> npt.NDArray[np.int64]:
-    """(top, left) px of cuts at shares in [0, 1] of the free room of images of `sizes` [n, 2], [n, 2] int64."""
+    """(top, left) of square cuts, [n, 2] int64 px.
+
+    Args:
+        sizes: [n, 2] (height, width) of the images, px.
+        vertical, horizontal: [n] where each cut lies, as shares in [0, 1] of the free room.
+        crop: px of a cut's side; no image may be smaller.
+    """
     corners: npt.NDArray[np.int64] = np.rint(np.stack([vertical, horizontal], 1) * (sizes - crop)).astype(np.int64)
     return corners
 
@@ -138,7 +144,7 @@ def centre(grey: Grey, crop: int) -> Grey:
 
 
 def stretch(values: npt.NDArray[Any], low: float, high: float) -> Grey:
-    """Values mapped linearly from low (0) to high (255), cut off outside; all 0 where the range is empty."""
+    """The `values` mapped linearly from low (0) to high (255), cut off outside; all 0 where the range is empty."""
     if high == low:
         return np.zeros(values.shape, np.uint8)
     share = (values.astype(np.float32) - np.float32(low)) / np.float32(high - low)

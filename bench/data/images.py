@@ -147,7 +147,20 @@ def training_loader(
     world: int = 1,
     schedule: Schedule | None = None,
 ) -> Batches:
-    """Shuffled, randomly cropped batches; with a schedule stretch by stretch (`StretchSampler`), else whole epochs."""
+    """Shuffled, randomly cropped batches; with a schedule stretch by stretch (`StretchSampler`), else whole epochs.
+
+    Args:
+        source: the training split; whether its images are flipped is its own.
+        batch_size: images a step, of all processes together.
+        micro_batch: images at once in one process; None is its whole part.
+        seed: of order, crops and flips.
+        workers: threads that fill batches ahead of their use; 0 fills each when it is asked for.
+        rank, world: which process of how many.
+        schedule: when the training is evaluated.
+
+    Raises:
+        DataError: as `TrainingSampler`.
+    """
     sampler = TrainingSampler(
         len(source),
         seed=seed,
@@ -161,7 +174,14 @@ def training_loader(
 
 
 def evaluation_loader(source: Images, *, batch_size: int, workers: int, rank: int = 0, world: int = 1) -> Batches:
-    """Every image of this process once, in the order of its row, cut at the centre."""
+    """Every image of this process once, in the order of its row, cut at the centre.
+
+    Args:
+        source: the split; its images are not flipped here.
+        batch_size: images at once in this process.
+        workers: threads that fill batches ahead of their use; 0 fills each when it is asked for.
+        rank, world: which process of how many; each serves every `world`-th image.
+    """
     return Batches(source, EvaluationSampler(len(source), batch_size=batch_size, rank=rank, world=world), workers)
 
 

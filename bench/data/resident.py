@@ -39,7 +39,14 @@ class ResidentImages:
         self._sizes = torch.from_numpy(sizes).to(device)
 
     def crops(self, rows: Tensor, vertical: Tensor, horizontal: Tensor, flip: Tensor, crop: int) -> Tensor:
-        """Square cuts, flipped where asked for, [b, 1, crop, crop] uint8 on the device; all arguments [b] on it."""
+        """Square cuts, flipped where asked for, [b, 1, crop, crop] uint8 on the device, where the arguments lie, too.
+
+        Args:
+            rows: [b] int64, of the split.
+            vertical, horizontal: [b] float64, where each cut lies, as shares in [0, 1] of the free room.
+            flip: [b] bool, which cuts to mirror, left to right.
+            crop: px; no image may be smaller.
+        """
         sizes = self._sizes[rows]
         corners = torch.round(torch.stack([vertical, horizontal], 1) * (sizes - crop)).to(torch.int64)
         side = torch.arange(crop, device=rows.device)

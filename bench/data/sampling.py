@@ -122,7 +122,13 @@ class StretchSampler(Sampler[Draws]):
 
 
 class EvaluationSampler(Sampler[Draws]):
-    """This process's images, every `world`-th, once, in the order of their rows, cut at the centre and not flipped."""
+    """This process's images, every `world`-th, once, in the order of their rows, cut at the centre and not flipped.
+
+    Args:
+        images: in the split.
+        batch_size: images at once in this process; the last batch may be smaller.
+        rank, world: which process of how many.
+    """
 
     def __init__(self, images: int, *, batch_size: int, rank: int = 0, world: int = 1) -> None:
         self._rows, self._batch = np.arange(rank, images, world), batch_size

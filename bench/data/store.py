@@ -49,6 +49,9 @@ class Store:
         folder: where they lie.
         pixels: the file of pixels.
         bytes: of it that were written and journaled.
+
+    Raises:
+        StorageError: the file of pixels is shorter than the journal says.
     """
 
     def __init__(self, folder: Path) -> None:

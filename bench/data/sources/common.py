@@ -99,12 +99,23 @@ def numbers(name: str, values: Sequence[int]) -> pa.Check:
 
 
 def shaped(name: str, pattern: str, meaning: str) -> pa.Check:
-    """The column's text matches a pattern from end to end, or is blank."""
+    """The column's text matches a pattern from end to end, or is blank.
+
+    Args:
+        name: of the column, for the message.
+        pattern: regular expression.
+        meaning: what such a text is, for the message, as in "Path is not a path that ends in ...".
+    """
     return pa.Check(lambda column: column.str.fullmatch(pattern), error=f"{name} is not {meaning}")
 
 
 def declared(table: pd.DataFrame, columns: Mapping[str, Sequence[pa.Check]], csv: Path) -> pd.DataFrame:
     """The table itself, once every declared column holds to its checks.
+
+    Args:
+        table: as it was read.
+        columns: checks by the column's name; every one of these columns must be there, blanks may be in it.
+        csv: the file that the table was read from, for the message.
 
     Raises:
         DataError: naming each kind of problem with its first rows and values.
@@ -197,7 +208,13 @@ def _folders(root: Path, pattern: str) -> list[Path]:
 
 
 def paths(stems: "pd.Series[str]", found: Mapping[str, str], expected: "pd.Series[str]") -> "pd.Series[str]":
-    """Each image's path: where it was found, else where the release puts it, so that its absence is reported there."""
+    """Each image's path: where it was found, else where the release puts it, so that its absence is reported there.
+
+    Args:
+        stems: [n] names of the images' files without ending.
+        found: paths by stem, as `locate` gives them.
+        expected: [n] where the release puts each, relative to the set's root.
+    """
     return stems.map(found).astype("str").fillna(expected)
 
 

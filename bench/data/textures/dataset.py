@@ -30,6 +30,10 @@ class TexturesSpec:
         train_images: images of each class to train on.
         valid_images: images of each class to measure on.
         size: px of a side; 96 is what the networks see on the phantom in quick runs.
+
+    Raises:
+        ValueError: a negative seed, fewer than 2 classes or more than there are pairs, a split without images, or a
+            size below 16.
     """
 
     seed: int = 0
@@ -62,7 +66,13 @@ def draw_palette(*, rng: np.random.Generator) -> NDArray[np.float32]:
 
 
 def object_mask(shape: str, x: Field, y: Field, *, rng: np.random.Generator) -> Field:
-    """Returns 1 where the object is and 0 elsewhere; its place, size, turn, proportions and edge are chance."""
+    """Returns 1 where the object is and 0 elsewhere; its place, size, turn, proportions and edge are chance.
+
+    Args:
+        shape: of the object, a key of `SHAPES`.
+        x, y: of each pixel, -1 to 1 (`grid`).
+        rng: random numbers of this picture.
+    """
     reach = rng.uniform(0.5, 0.75)
     x0, y0 = rng.uniform(-0.95 + reach, 0.95 - reach, 2)
     u, v = turn(x - np.float32(x0), y - np.float32(y0), rng.uniform(-0.3, 0.3))
@@ -73,7 +83,12 @@ def object_mask(shape: str, x: Field, y: Field, *, rng: np.random.Generator) -> 
 
 
 def light(x: Field, y: Field, *, rng: np.random.Generator) -> Field:
-    """Returns the brightness of a slanting light with a soft shadow, about 1."""
+    """Returns the brightness of a slanting light with a soft shadow, about 1.
+
+    Args:
+        x, y: of each pixel, -1 to 1 (`grid`).
+        rng: random numbers of this picture.
+    """
     slope = rng.uniform(-0.25, 0.25, 2)
     shadow = power_law(len(x), 2.2, 1, 0, rng=rng)
     result: Field = (1 + slope[0] * x + slope[1] * y + rng.uniform(0, 0.08) * shadow).astype(np.float32)

@@ -22,7 +22,7 @@ def grid(size: int) -> tuple[Field, Field]:
 
 
 def turn(x: Field, y: Field, angle: float) -> tuple[Field, Field]:
-    """Returns the coordinates in a frame turned by `angle` radians."""
+    """Returns the coordinates `x` and `y` in a frame turned by `angle` radians."""
     cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
     return x * cos + y * sin, y * cos - x * sin
 
