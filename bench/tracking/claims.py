@@ -64,7 +64,7 @@ class Registry(Protocol):
         """The tags of every claim whose name begins so, by name."""
 
     def mark_claim(self, name: str, key: str, value: str) -> None:
-        """Sets a claim's tag, or raises MissingError."""
+        """Sets the tag `key` of the claim `name` to `value`, or raises MissingError."""
 
     def delete_claim(self, name: str) -> None:
         """Removes a claim."""
@@ -133,6 +133,11 @@ def _newest(registry: Registry, cell: str) -> _Held | None:
 def acquire(registry: Registry, cell: str, timing: Timing = TIMING) -> "Claim":
     """The claim to a cell, which the caller releases; looks at a holder until it is seen to be alive or dead.
 
+    Args:
+        registry: where claims are made.
+        cell: its hash.
+        timing: of this claim, and of the looks at another's.
+
     Raises:
         ClaimTakenError: another worker has it.
         UnavailableError: the server does not answer.
@@ -172,7 +177,14 @@ def _abandoned(registry: Registry, cell: str, held: _Held, timing: Timing) -> bo
 
 
 class Claim:
-    """A cell that is this process's until `release`, or until it is silent for a lease."""
+    """A cell that is this process's until `release`, or until it is silent for a lease.
+
+    Args:
+        registry: where it is made.
+        cell: its hash.
+        generation: one more than that of the abandoned claim to this cell; 0 where there is none.
+        timing: of its beats.
+    """
 
     def __init__(self, registry: Registry, cell: str, generation: int, timing: Timing) -> None:
         self._registry, self._cell, self._generation, self._timing = registry, cell, generation, timing

@@ -173,7 +173,13 @@ def bring_in(server: Server, spool: Spool, ensure: Callable[[], None]) -> str:
 
 
 class Courier:
-    """Uploads an attempt from a thread of its own while it is written, so that training never waits for the server."""
+    """Uploads an attempt from a thread of its own while it is written, so that training never waits for the server.
+
+    Args:
+        server: where to.
+        spool: the attempt, whose lock the caller holds.
+        claim: to its cell; asked before each request.
+    """
 
     def __init__(self, server: Server, spool: Spool, claim: Claim) -> None:
         self._server, self._spool, self._claim = server, spool, claim

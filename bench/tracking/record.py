@@ -32,6 +32,12 @@ class Record:
         run_id: MLflow's; "" offline.
         attempt: this attempt's own id.
         experiment: its name.
+
+    Args:
+        spool: what is written to.
+        experiment, run_id: the same.
+        courier: uploads what is written; None offline.
+        claim: to the cell; None offline.
     """
 
     def __init__(

@@ -92,7 +92,13 @@ def _collector_paused() -> Iterator[None]:
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """In the block, errors of MLflow, of a database and of files are this module's."""
+    """In the block, errors of MLflow, of a database and of files are this module's.
+
+    Raises:
+        MissingError: MLflow has nothing of that name or id.
+        TakenError: MLflow has something of that name already.
+        UnavailableError: every other error of theirs.
+    """
     kinds = {"RESOURCE_DOES_NOT_EXIST": MissingError, "RESOURCE_ALREADY_EXISTS": TakenError}
     try:
         yield
@@ -184,7 +190,7 @@ class Server:
         return _run(run)
 
     def create_run(self, name: str, tags: Mapping[str, str], started: int) -> str:
-        """The id of a new run; `started` in milliseconds since 1970."""
+        """The id of a new run called `name`, with these `tags`; `started` in milliseconds since 1970."""
         with translated():
             run = self._client.create_run(self.experiment_id, started, {**tags, MLFLOW_RUN_NAME: name})
         return str(run.info.run_id)
@@ -197,7 +203,14 @@ class Server:
         params: Mapping[str, str] | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> None:
-        """Logs; a point that is there already is not doubled, a param of that value neither."""
+        """Logs; a point that is there already is not doubled, a param of that value neither.
+
+        Args:
+            run_id: where to.
+            points: values of metrics.
+            params: texts by name; MLflow refuses another value of one that is there.
+            tags: texts by name; a new value replaces the old one.
+        """
         metrics = [Metric(point.key, point.value, point.time, point.step) for point in points]
         pairs = [Param(key, value) for key, value in (params or {}).items()]
         marks = [RunTag(key, value) for key, value in (tags or {}).items()]
@@ -212,12 +225,15 @@ class Server:
             self._client.update_run(run_id, status="RUNNING")
 
     def end(self, run_id: str, status: str, ended: int) -> None:
-        """Marks a run as ended; `ended` in milliseconds since 1970."""
+        """Marks the run `run_id` as ended with a `status` of MLflow's words; `ended` in milliseconds since 1970."""
         with translated():
             self._client.set_terminated(run_id, status, ended)
 
     def upload(self, run_id: str, file: Path, path: str) -> None:
-        """Stores a file as the artifact `path`; one that is there is overwritten."""
+        """Stores a file as the artifact `path` of the run `run_id`; one that is there is overwritten.
+
+        The file's own name is the last part of `path`: MLflow takes only the folder.
+        """
         parent = str(Path(path).parent)
         with translated():
             self._client.log_artifact(run_id, str(file), None if parent == "." else parent)
@@ -250,7 +266,7 @@ class Server:
         return {model.name.removeprefix(self._claim): model.tags for model in found}
 
     def mark_claim(self, name: str, key: str, value: str) -> None:
-        """Sets a claim's tag.
+        """Sets the tag `key` of the claim `name` to `value`.
 
         Raises:
             MissingError: the claim is gone.

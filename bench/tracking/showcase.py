@@ -53,7 +53,13 @@ class Showcase:
         return run_id
 
     def replace_folder(self, run_id: str, folder: Path, path: str) -> None:
-        """Stores a folder as the artifacts below `path`, and removes what lay there and is not in it."""
+        """Stores a folder as the run's artifacts below `path`, and removes what lay there and is not in it.
+
+        Args:
+            run_id: whose artifacts.
+            folder: on this machine, taken with all below it.
+            path: of the folder among the artifacts.
+        """
         with translated():
             self._client.log_artifacts(run_id, str(folder), path)
             store = get_artifact_repository(self._client.get_run(run_id).info.artifact_uri, self._server.uri)

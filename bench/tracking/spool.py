@@ -77,6 +77,14 @@ class Spool:
     ) -> "Spool":
         """A new attempt's spool in `<cell_folder>/record/`, with its first entry.
 
+        Args:
+            cell_folder: made where it is not there.
+            cell: its hash.
+            experiment: name of the experiment that the attempt is uploaded to.
+            name: of the run.
+            tags: of the run, at its start.
+            params: of the run, kept as text.
+
         Raises:
             StorageError: the folder cannot be written to.
         """

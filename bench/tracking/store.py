@@ -137,7 +137,7 @@ class Store:
         return self.server.download(run_id, path)
 
     def attach(self, run_id: str, path: str, write: Callable[[Path], None]) -> None:
-        """Adds the file that `write` makes to the artifacts of a run that has ended, under `path`."""
+        """Adds the file that `write` makes to the artifacts of the run `run_id`, which has ended, under `path`."""
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / Path(path).name
             write(file)
@@ -174,10 +174,17 @@ class Store:
         Finished when the block ends, KILLED when it is interrupted, FAILED with the reason as tag and the traceback as
         artifact when it raises; the exception goes on. The cell is this process's until the block ends.
 
+        Args:
+            cell_hash: which cell; names its folder below `outputs`.
+            name: of the run.
+            tags: of the run, beside the store's own of host, progress and failure.
+            params: of the run, kept as text.
+
         Raises:
             ClaimTakenError: another worker has the cell, or has finished it.
             ClaimLostError: at the end, another worker has it now; nothing more was recorded.
             UnavailableError: the server does not answer at the start.
+            TrackingError: the store was opened without `outputs`.
         """
         if self._outputs is None:
             raise TrackingError("a store that was opened without outputs is only read")

@@ -140,7 +140,13 @@ def tags() -> dict[str, str]:
 
 
 def description(experiment: str, experiment_id: str, published: Published | None = None) -> str:
-    """The Markdown of an experiment's description."""
+    """The Markdown of an experiment's description.
+
+    Args:
+        experiment: its name.
+        experiment_id: MLflow's, for links to its views.
+        published: the report that is shown; None where none was published.
+    """
     page = f"#/experiments/{experiment_id}"
     views = " · ".join(
         f"[{view.title}]({page}/runs?viewStateShareKey={key}{view.query})" for key, view in VIEWS.items()
