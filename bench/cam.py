@@ -40,8 +40,8 @@ def draw(settings: CamConfig) -> Path:
     The figure is recorded with the run too, where `python -m analysis.report` finds it.
 
     Raises:
-        BenchError: the run cannot be opened, has no such task or study, the compared one has another test set, or the
-            store takes no figure.
+        BenchError: the run cannot be opened, has no such task or study, or the compared one has another test set.
+        TrackingError: the store takes no figure; the files are there all the same.
     """
     from bench.finished.cam_figure import figure
     from bench.finished.saved import open_run, open_store
@@ -101,6 +101,10 @@ def choose(test: "pd.DataFrame", task: str, studies: int, only: Sequence[str]) -
 
 def check_same_test(first: "SavedRun", second: "SavedRun", task: str) -> None:
     """Refuses two runs that were not tested on the same images with the same labels of a task.
+
+    Args:
+        first, second: the runs; the second is the one that is compared.
+        task: whose labels count; images may come in another order.
 
     Raises:
         DataError: they were not.

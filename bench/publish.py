@@ -88,6 +88,7 @@ def publish(settings: PublishConfig) -> list[str]:
     Raises:
         BenchError: there is no such report or store, or the best run's prediction is no model; then the report is
             published all the same.
+        TrackingError: a run of the report is not in the store; nothing is published.
     """
     from bench.finished.saved import open_store
     from bench.quiet import quiet

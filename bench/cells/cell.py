@@ -69,7 +69,14 @@ class Cell:
 
 
 def make_cell(config: Config, row: Architecture, data_fingerprint: str, weights: Weights | None) -> Cell:
-    """The cell of a configuration, given what was found; without weights a pretrained one has the digest NOT_FOUND."""
+    """The cell of a configuration, given what was found; without weights a pretrained one has the digest NOT_FOUND.
+
+    Args:
+        config: the cell's, its precision resolved.
+        row: its architecture.
+        data_fingerprint: `DataSet.fingerprint`.
+        weights: the file that was found; not looked at from scratch.
+    """
     if not config.pretrained:
         return Cell(row, "none", "", data_fingerprint, config)
     digest = weights.sha256 if weights else NOT_FOUND

@@ -53,6 +53,7 @@ def run_cell(config: Config, store: Store, *, announce: Announce = logger.info) 
 
     Raises:
         BenchError: the cell cannot be run, for a reason that the user can mend; recorded as FAILED.
+        TrainingError: the cell failed before, and `retry` is not `failed`; nothing is recorded.
         ClaimTakenError: another worker has the cell; nobody's failure.
         Interrupted: a stop was asked for; the same call goes on from the saved state.
     """
@@ -158,7 +159,13 @@ def fit_and_predict(assembly: Assembly, found: Found) -> dict[str, FloatArray]:
 
 
 def follow(found: Found, folder: Path, lr: float) -> None:
-    """What every rank but the first does: the same, recording nothing."""
+    """What every rank but the first does: the same, recording nothing.
+
+    Args:
+        found: the cell, its data set and weights.
+        folder: for states and checkpoints, the first rank's.
+        lr: learning rate of the head, as the first rank has it.
+    """
     fit_and_predict(assemble(found, folder, None, lr=lr), found)
 
 

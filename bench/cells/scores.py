@@ -29,6 +29,11 @@ def prediction_frame(split: Split, tasks: tuple[str, ...], scores: npt.NDArray[n
 def score_metrics(frame: pd.DataFrame, prefix: str, evaluation: EvaluationConfig) -> dict[str, float]:
     """`<prefix>/auroc/<task>` for each scored task and `<prefix>/auroc`, their mean; NaN where a class is missing.
 
+    Args:
+        frame: what `prediction_frame` gives.
+        prefix: `valid`, `test`, or `test/<name>` of another evaluated set.
+        evaluation: which tasks are scored, at which level, and how views are put together.
+
     Raises:
         DataError: the views of one study carry different labels, or a task to score is none of the frame's.
 

@@ -70,7 +70,13 @@ def figure(columns: Sequence[Column], rows: Sequence[str], heading: str) -> Figu
 
 
 def overlay(ax: Axes, image: npt.NDArray[np.uint8], cells: npt.NDArray[np.float32]) -> None:
-    """Draws one map over its X-ray, each cell over the part of the crop that it belongs to."""
+    """Draws one map over its X-ray, each cell over the part of the crop that it belongs to.
+
+    Args:
+        ax: to draw on.
+        image: [crop, crop] uint8.
+        cells: [height, width] of the map, logits; the colours end at the strongest, either way.
+    """
     _image(ax, image)
     height, width = image.shape
     limit = abs(strongest(cells)) or 1.0  # a map of zeros is drawn as one

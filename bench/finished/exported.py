@@ -80,7 +80,13 @@ def write(run: SavedRun, folder: Path, *, images: int, root: str | None = None) 
 
 
 def save(prediction: Prediction, folder: Path, *, crop: int) -> None:
-    """Writes the two files; both take any number of images of `crop` pixels."""
+    """Writes the two files; both take any number of images of `crop` pixels.
+
+    Args:
+        prediction: on the CPU, in eval mode.
+        folder: exists.
+        crop: px of an image's side.
+    """
     example = torch.zeros(2, 1, crop, crop, dtype=torch.uint8)  # one image would make the batch a constant
     with torch.no_grad():
         program = torch.export.export(prediction, (example,), dynamic_shapes=({0: torch.export.Dim("images")},))

@@ -49,7 +49,11 @@ class Halved(nn.Module):
         self.channels_last = getattr(network, "output_fmt", "") == "NHWC"  # timm's record of a whole network
 
     def forward(self, image: Tensor) -> Tensor:
-        """Logits [batch, outputs], the network's own."""
+        """Logits [batch, outputs], the network's own.
+
+        Raises:
+            ConfigError: the network ends with no map, so that it has no class activation map.
+        """
         last, network = self.last_map(image), self.network
         channels = network.head.in_features if isinstance(network, Truncated) else network.num_features
         if last.ndim != 4 or last.shape[3 if self.channels_last else 1] != channels:

@@ -185,6 +185,11 @@ def read_test_images(run: SavedRun, paths: Sequence[str], root: str | None) -> n
 def image_files(run: SavedRun, paths: Sequence[str], root: str | None) -> list[Path]:
     """Where the images of `read_test_images` lie.
 
+    Args:
+        run: whose data set is opened.
+        paths: as in the run's predictions.
+        root: of the data set; None is where the run read it.
+
     Raises:
         DataError: the data set is not there, or the run speaks of another set's images.
     """

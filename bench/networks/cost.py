@@ -74,7 +74,14 @@ def latency_ms(network: nn.Module, side: int, device: torch.device, *, precision
 
 
 def images_per_second(network: nn.Module, side: int, device: torch.device, *, precision: str = "fp32") -> float:
-    """Throughput of forward passes of BATCH images at once; all else as `latency_ms`."""
+    """Throughput of forward passes of BATCH images at once; all else as `latency_ms`.
+
+    Args:
+        network: as it is trained.
+        side: of the square images, pixels.
+        device: of the run; on a CPU one pass may be all that is measured.
+        precision: fp32, or bf16 for autocast to it.
+    """
     return BATCH / _seconds(network, (BATCH, input_channels(network), side, side), device, precision)
 
 

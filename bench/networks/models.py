@@ -42,6 +42,11 @@ def normalisation(row: Architecture, weights: Weights | None, in_chans: int = 3)
 
     For images of one channel mean and std are the means over the channels. Source: ours, as timm states none. It is
     exactly what three channels would see where the weights have one mean and std for all three.
+
+    Args:
+        row: the architecture.
+        weights: None from scratch.
+        in_chans: channels of the images, 1 or 3.
     """
     mean, std = _stated(row, weights)
     if in_chans == 1:
@@ -97,6 +102,11 @@ def check_fit(row: Architecture, weights: Weights | None, depth: int) -> None:
     """Refuses weights that say that they are of another architecture, or cut otherwise than the network asked for.
 
     Weights of a whole network serve every depth, those of a truncated one their own alone.
+
+    Args:
+        row: the architecture asked for.
+        weights: None, from scratch, fits everything.
+        depth: final stages that the network asked for is short of.
 
     Raises:
         WeightsError: naming both.

@@ -117,7 +117,12 @@ def _command(row: Architecture, config: WeightsConfig) -> str:
 
 
 def find_here(row: Architecture, config: WeightsConfig, runs: Runs | None = None) -> Weights | None:
-    """The weight file where it can be had without the hub.
+    """The weight file where it can be had without the hub; None where it cannot.
+
+    Args:
+        row: the architecture.
+        config: which weights.
+        runs: the tracking store; needed for `weights.source=run:<id>` alone.
 
     Raises:
         WeightsError: the file or run that `weights.source` names cannot be had.
@@ -233,7 +238,13 @@ def _numbers(text: str | None) -> tuple[float, ...] | None:
 
 
 def destination(row: Architecture, config: WeightsConfig, tag: str) -> Path:
-    """The file that `bench.pretrain` writes, in the form in which `locate` looks for it."""
+    """The file that `bench.pretrain` writes, in the form in which `locate` looks for it; its folder is made.
+
+    Args:
+        row: the architecture.
+        config: of these, `weights.dir`; None is the project's `weights/`.
+        tag: what follows the architecture's name.
+    """
     folder = in_project(config.dir or "weights")
     os.makedirs(folder, exist_ok=True)
     return folder / f"{row.name}.{tag}.safetensors"

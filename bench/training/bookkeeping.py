@@ -85,7 +85,11 @@ class Bookkeeper(pl.Callback):
         torch.manual_seed(int(np.random.SeedSequence(place).generate_state(1, np.uint64)[0]))
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: Any, _outputs: Any, _batch: Any, index: int) -> None:
-        """One more batch; between evaluations the state is saved now and then, and when a stop was asked for."""
+        """One more batch; between evaluations the state is saved now and then, and when a stop was asked for.
+
+        Raises:
+            Interrupted: a stop was asked for; the state is saved.
+        """
         training = self._training
         if (index + 1) % training.micro_batches:
             return
@@ -105,7 +109,11 @@ class Bookkeeper(pl.Callback):
         self._training.watch.begin("evaluation")
 
     def on_validation_end(self, trainer: pl.Trainer, module: Any) -> None:
-        """Evaluation ends: its metrics, the network's state where it is among the best, a state to resume from."""
+        """Evaluation ends: its metrics, the network's state where it is among the best, a state to resume from.
+
+        Raises:
+            Interrupted: a stop was asked for; the state is saved.
+        """
         training = self._training
         total, count = module.losses()
         metrics = training.evaluate(module.validation_scores()) | {"train/loss": total / count}
@@ -173,7 +181,13 @@ class Bookkeeper(pl.Callback):
 
 
 def state_of(training: Training, trainer: pl.Trainer, module: Any) -> dict[str, Any]:
-    """Everything that the rest of the training follows from; what is drawn at random follows from the step."""
+    """Everything that the rest of the training follows from; what is drawn at random follows from the step.
+
+    Args:
+        training: its best states, watch, meters and latest metrics.
+        trainer: has the optimiser.
+        module: has the network, the step and the losses since the latest evaluation.
+    """
     return {
         "step": module.step,
         "network": module.network.state_dict(),
@@ -187,7 +201,13 @@ def state_of(training: Training, trainer: pl.Trainer, module: Any) -> dict[str, 
 
 
 def restore(training: Training, module: Classifier, state: dict[str, Any]) -> None:
-    """Puts a saved state into a training that has not begun."""
+    """Puts a saved state into a training that has not begun.
+
+    Args:
+        training: its best states, watch, meters and latest metrics are filled.
+        module: its network, step and losses are set; it keeps the optimiser's state until there is one.
+        state: what `state_of` gave.
+    """
     module.step = state["step"]
     module.network.load_state_dict(state["network"])
     module.optimizer_state = state["optimizer"]

@@ -92,7 +92,13 @@ class _Classifier(pl.LightningModule):
 
 
 def fit(row: Architecture, folder: Folder, settings: PretrainConfig) -> tuple[nn.Module, float]:
-    """(trained network, top-1 on the folder's validation images, in [0, 1])."""
+    """(trained network, top-1 on the folder's validation images, in [0, 1]).
+
+    Args:
+        row: the architecture, trained from scratch.
+        folder: the images and their classes.
+        settings: seed, epochs, learning rate, batch and image size, the machine.
+    """
     pl.seed_everything(settings.seed, workers=True, verbose=False)
     network = build_model(row, outputs=len(folder.classes), weights=None, seed=settings.seed)
     module = _Classifier(network, len(folder.classes), settings.lr)
@@ -125,7 +131,14 @@ def _loaders(folder: Folder, settings: PretrainConfig, norm: Normalisation) -> t
 
 
 def export(network: nn.Module, path: Path, folder: Folder, facts: dict[str, str]) -> None:
-    """Writes the body (no head), its header saying what it was trained on; the file appears whole or not at all."""
+    """Writes the body (no head), its header saying what it was trained on; the file appears whole or not at all.
+
+    Args:
+        network: as trained, with its head.
+        path: of the safetensors file; its folder exists.
+        folder: what it was trained on.
+        facts: further texts for the header.
+    """
     dropped = tuple(f"{name}." for name in head_names(network))
     body = {key: value.contiguous() for key, value in network.state_dict().items() if not key.startswith(dropped)}
     header = {"source": f"image folder {folder.name}", "generated": json.dumps(folder.generated), **facts}

@@ -121,6 +121,9 @@ def synchronise(network: nn.Module, *, on_gpu: bool) -> nn.Module:
     """The network with BatchNorm statistics over all ranks; parameters, buffers and their names stay.
 
     torch's own SyncBatchNorm knows GPUs only; on CPUs ours takes its place.
+
+    Raises:
+        TypeError: on CPUs, a BatchNorm that is neither torch's BatchNorm2d nor timm's BatchNormAct2d.
     """
     if on_gpu:
         converted: nn.Module = convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]  # timm's

@@ -33,7 +33,11 @@ class Requests:
         self.number = 0
 
     def receive(self, number: int, _: FrameType | None) -> None:
-        """The signal handler: takes note; a second Ctrl-C stops at once."""
+        """The signal handler: takes note; a second Ctrl-C stops at once.
+
+        Raises:
+            KeyboardInterrupt: the second Ctrl-C.
+        """
         if number == signal.SIGINT and self.number:
             raise KeyboardInterrupt
         self.number = number

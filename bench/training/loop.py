@@ -126,7 +126,16 @@ def _together() -> DDPStrategy:
 def predict(
     trainer: pl.Trainer, module: Classifier, training: Training, loader: Batches, tasks: tuple[str, ...], average: str
 ) -> FloatArray:
-    """The cell's prediction on a split: probabilities [images, tasks] float64, by the configuration's rule."""
+    """The cell's prediction on a split: probabilities [images, tasks] float64, by the configuration's rule.
+
+    Args:
+        trainer: what `fit` gave.
+        module: its network takes the weights of the states that count, one after the other.
+        training: after `fit`: which states count, and where they lie.
+        loader: of the split.
+        tasks: names of the columns.
+        average: the rule: `weights` for one network with the mean of the states' weights, else as `combine`.
+    """
     paths = {step: checkpoint_path(training.folder, step) for step, _ in training.best.seen}
     if average == "weights":
         module.network.load_state_dict(mean_state(paths[step] for step in sorted(paths)))

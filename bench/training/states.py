@@ -75,6 +75,11 @@ def save_state(folder: Path, step: int, state: dict[str, Any]) -> Path:
 def save_broken(folder: Path, step: int, state: dict[str, Any]) -> Path:
     """Writes a state to look at, which nothing goes on from.
 
+    Args:
+        folder: of the cell.
+        step: training steps done.
+        state: as `save_state`.
+
     Raises:
         StorageError: as `write_whole`.
     """
