@@ -137,6 +137,14 @@ def unit_codes(keys: pd.DataFrame, unit: str) -> tuple[npt.NDArray[np.int64], in
 def unit_strata(labels: Floats, codes: npt.NDArray[np.int64], n_units: int) -> npt.NDArray[np.int64]:
     """One task's stratum of each unit: 2 with a positive row, 1 with negative rows only, 0 without a label.
 
+    Args:
+        labels: [n] 0, 1 or NaN, the task's.
+        codes: [n] the unit of each row, from 0.
+        n_units: how many units there are.
+
+    Returns:
+        [n_units] int64.
+
     >>> unit_strata(np.array([0.0, 1.0, 0.0, np.nan]), np.array([0, 0, 1, 2]), 3).tolist()
     [2, 1, 0]
     """

@@ -50,7 +50,13 @@ def cells(display: pd.DataFrame, strong: pd.DataFrame | None = None) -> list[lis
 
 
 def number(value: float, digits: int = 3, *, signed: bool = False) -> str:
-    """A number with a fixed number of decimals and a true minus sign; `n/a` where it is undefined."""
+    """A number with a fixed number of decimals and a true minus sign; `n/a` where it is undefined.
+
+    Args:
+        value: NaN is undefined.
+        digits: decimals.
+        signed: whether a plus sign is written, too; neither sign is before a number that is rounded to 0.
+    """
     if math.isnan(value):
         return UNDEFINED
     text = f"{value:{'+' if signed else ''}.{digits}f}"
@@ -150,7 +156,13 @@ def write_table(
 
 
 def markdown(display: pd.DataFrame, notes: Sequence[str], strong: pd.DataFrame | None = None) -> str:
-    """A Markdown table, numbers flush right, and the notes below it."""
+    """A Markdown table, numbers flush right, and the notes below it.
+
+    Args:
+        display: frame of text.
+        notes: sentences, a paragraph each.
+        strong: which cells are bold, a frame of bool with the same shape; None where nothing is.
+    """
     right = [_is_numeric(display[name]) for name in display.columns]
     lines = [
         _pipe([escape_markdown(str(name)) for name in display.columns]),
@@ -162,7 +174,13 @@ def markdown(display: pd.DataFrame, notes: Sequence[str], strong: pd.DataFrame |
 
 
 def latex(display: pd.DataFrame, notes: Sequence[str], strong: pd.DataFrame | None = None) -> str:
-    """A LaTeX `tabular` with the rules of booktabs, and the notes below it."""
+    """A LaTeX `tabular` with the rules of booktabs, and the notes below it.
+
+    Args:
+        display: frame of text; what LaTeX would read as a command is escaped.
+        notes: sentences, a paragraph each.
+        strong: which cells are bold, a frame of bool with the same shape; None where nothing is.
+    """
     columns = "".join("r" if _is_numeric(display[name]) else "l" for name in display.columns)
     end = r" \\"
     lines = [

@@ -90,7 +90,14 @@ def draw(table: pd.DataFrame, ax: Axes, form: Format = TWO) -> None:
 
 
 def figure(boosts: pd.DataFrame, points: pd.DataFrame, notes: Sequence[str] = (), form: Format = TWO) -> Figure:
-    """The whole forest plot, as tall as its rows need; `boosts` is the table that the points come from."""
+    """The whole forest plot, as tall as its rows need.
+
+    Args:
+        boosts: the table that the points come from; what is said of the intervals is read there.
+        points: what `table` gives.
+        notes: sentences above the panel, before those on intervals and tests.
+        form: width and font.
+    """
     mean, height = boosts[boosts["task"] == MEAN], row_height(bottom(points))
     about = [interval_note(mean, "paired"), *_test_note(mean), *unnamed_note(height)]
     with rc_context(form.rc):
@@ -140,7 +147,14 @@ def draw_size(table: pd.DataFrame, ax: Axes) -> None:
 
 
 def size_figure(boosts: pd.DataFrame, points: pd.DataFrame, notes: Sequence[str] = (), form: Format = TWO) -> Figure:
-    """Boost against size; `boosts` is the table that the points come from."""
+    """Boost against size.
+
+    Args:
+        boosts: the table that the points come from; what is said of the intervals is read there.
+        points: what `size_table` gives.
+        notes: sentences above the panel, before that on intervals.
+        form: width and font.
+    """
     about = interval_note(boosts[boosts["task"] == MEAN], "paired")
     with rc_context(form.rc):
         made, (ax,) = canvas(form, LOW if form.narrow else HEIGHT, [*notes, about])

@@ -55,7 +55,13 @@ def canvas(
 
 
 def legend(made: Figure, handles: Sequence[Line2D], form: Format) -> None:
-    """A legend below the panels, in as many columns as fit."""
+    """A legend below the panels, in as many columns as fit; none without handles.
+
+    Args:
+        made: the figure.
+        handles: the entries, which bring their labels.
+        form: its width.
+    """
     if not handles:
         return
     widest = max(len(str(handle.get_label())) for handle in handles)

@@ -63,7 +63,13 @@ def draw_calibration(table: pd.DataFrame, ax: Axes) -> None:
 
 
 def roc_figure(points: pd.DataFrame, notes: Sequence[str] = (), form: Format = TWO) -> Figure:
-    """A panel a task; `points` is what `roc.roc_table` gives, not empty; the notes say whose curves these are."""
+    """ROC curves with their bands, a panel a task.
+
+    Args:
+        points: what `roc.roc_table` gives, not empty.
+        notes: sentences above the panels; whose curves these are must be among them.
+        form: width and font.
+    """
     first = points.iloc[0]
     about = (
         f"Bands: pointwise {100 * first['level']:.4g} % percentile bootstrap interval of the true-positive rate, n = "
@@ -73,7 +79,13 @@ def roc_figure(points: pd.DataFrame, notes: Sequence[str] = (), form: Format = T
 
 
 def calibration_figure(points: pd.DataFrame, notes: Sequence[str] = (), form: Format = TWO) -> Figure:
-    """A panel a task; `points` is what `calibration.curves_table` gives, not empty."""
+    """Calibration curves with the interval of each bin, a panel a task.
+
+    Args:
+        points: what `calibration.curves_table` gives, not empty.
+        notes: sentences above the panels; whose curves these are must be among them.
+        form: width and font.
+    """
     about = (
         f"Bins of equal counts; bars: {100 * points['level'].iloc[0]:.4g} % {points['method'].iloc[0]} interval of the "
         "frequency in a bin, its rows taken as independent."

@@ -50,7 +50,13 @@ def summary_section(
 
 
 def roc_section(curves: Curves, heads: list[str], form: Format) -> Section:
-    """ROC curves of the best networks by validation."""
+    """ROC curves of the best networks by validation; where there are none, the reason.
+
+    Args:
+        curves: of these, `roc` and `chosen`.
+        heads: sentences that belong to every copy of a figure.
+        form: of the figure.
+    """
     if curves.roc.empty:
         return Section("ROC curves", [], absent=curves.chosen)
     made = curve_figures.roc_figure(curves.roc, [*heads, curves.chosen], form)
@@ -81,7 +87,13 @@ def calibration_section(
 
 
 def learning_section(curves: Curves, heads: list[str], form: Format) -> Section:
-    """Validation AUROC and loss against images seen."""
+    """Validation AUROC and loss against images seen; where no training is known, the reason.
+
+    Args:
+        curves: of these, `learning` and `trained`.
+        heads: sentences that belong to every copy of a figure.
+        form: of the figure.
+    """
     if curves.learning.empty:
         return Section("Learning curves", [], absent=curves.trained)
     made = curve_figures.learning_figure(curves.learning, [*heads, curves.trained], form)

@@ -61,7 +61,15 @@ def correlation_table(
 def correlations(
     clouds: Sequence[Scatter], *, level: float, n_resamples: int, n_permutations: int, rng: np.random.Generator
 ) -> pd.DataFrame:
-    """The same for given point clouds; where nothing is known of the test set, without the interval that carries it."""
+    """The same for given point clouds; where nothing is known of the test set, without the interval that carries it.
+
+    Args:
+        clouds: each with its n architectures.
+        level: coverage of the intervals.
+        n_resamples: of the architectures; of the test set a cloud brings its own.
+        n_permutations: of each permutation test.
+        rng: consumed.
+    """
     rows = [
         row
         for cloud in clouds

@@ -19,7 +19,11 @@ SCALES = ("correlation", "mean")
 
 @dataclass(frozen=True)
 class Rule:
-    """When an interval decides: `above`, `below` or `within` a bound, as conf/claims.yaml explains."""
+    """When an interval decides: `above`, `below` or `within` a bound, as conf/claims.yaml explains.
+
+    Raises:
+        AnalysisError: another kind, or a bound that is not finite or, of `within`, not above 0.
+    """
 
     kind: str
     bound: float

@@ -173,7 +173,13 @@ def normal_p(estimates: Floats, errors: Floats) -> Floats:
 
 
 def tail(replicates: Replicates, t: int, level: float) -> dict[str, object]:
-    """What a row of task `t` says of how its interval was made: TAIL without `n_defined`."""
+    """What a row of task `t` says of how its interval was made: TAIL without `n_defined`.
+
+    Args:
+        replicates: that the interval was made from.
+        t: number of the task among theirs.
+        level: coverage of the interval.
+    """
     return {
         "level": level,
         "method": METHOD,

@@ -32,7 +32,9 @@ def mixed_model(y: Floats, x: Floats, families: Codes, level: float) -> pd.DataF
     """AUROC ~ log10 parameters + (1 | family), by REML.
 
     Args:
-        y: [n] finite. x: [n] log10 parameters. families: [n] codes.
+        y: [n] finite AUROCs.
+        x: [n] log10 parameters.
+        families: [n] codes.
         level: of the Wald interval of the slope.
 
     Returns:

@@ -29,6 +29,11 @@ def draw_weights(n: int, n_resamples: int, *, rng: np.random.Generator) -> Float
     With n - 1 draws the variance of a resampled mean is s^2 / n, with s^2 the sample variance; n draws give (n - 1) / n
     of that, half of it for two seeds. A single thing has weight 1, and nothing is drawn.
 
+    Args:
+        n: things, such as training seeds.
+        n_resamples: resamples.
+        rng: consumed where there is more than one thing.
+
     Raises:
         ValueError: a number below 1.
 

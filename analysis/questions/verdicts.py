@@ -39,7 +39,13 @@ def decide(rule: Rule, estimate: float, low: float, high: float) -> str:
 
 
 def decisions(rule: Rule, estimate: npt.ArrayLike, low: npt.ArrayLike, high: npt.ArrayLike) -> Masks:
-    """The same for arrays of one shape: where the claim is reproduced, and where it is contradicted; never both."""
+    """The same for arrays of one shape: where the claim is reproduced, and where it is contradicted; never both.
+
+    Args:
+        rule: its kind and bound.
+        estimate: [...] in the unit of the bound.
+        low, high: [...] its interval; NaN, or an interval without its own estimate, is neither.
+    """
     at, lo, hi = (np.asarray(value, dtype=np.float64) for value in (estimate, low, high))
     holds = (lo <= at) & (at <= hi)  # False where any of them is NaN
     if rule.kind == "above":

@@ -47,6 +47,11 @@ def load_predictions(uri: str, runs: pd.DataFrame) -> dict[str, pd.DataFrame]:
 def read(uri: str, run: Run, path: str) -> bytes:
     """What an artifact of a run holds.
 
+    Args:
+        uri: tracking store; asked only where the run's artifacts are in no folder of this machine.
+        run: its run_id and artifacts are read.
+        path: of the artifact, below the run's artifacts.
+
     Raises:
         AnalysisError: it is not there, or the store cannot be reached.
     """
@@ -61,6 +66,11 @@ def read(uri: str, run: Run, path: str) -> bytes:
 
 def paths(uri: str, run: Run, folder: str = "") -> list[str]:
     """Paths of the files in a folder of a run's artifacts, sorted; none where there is no such folder.
+
+    Args:
+        uri: tracking store; asked only where the run's artifacts are in no folder of this machine.
+        run: its run_id and artifacts are read.
+        folder: below the run's artifacts; "" is all of them, without what lies in folders.
 
     Raises:
         AnalysisError: the store cannot be reached.

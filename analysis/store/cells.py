@@ -82,7 +82,7 @@ def _reason(run: dict[Any, Any], finished: set[str]) -> str:
 
 
 def matches(column: str, value: str, wanted: str) -> bool:
-    """Whether a run's value is the wanted one; of its sweeps, one of them is enough."""
+    """Whether a run's `value` in a `column` is the `wanted` one; of its sweeps, one of them is enough."""
     return wanted in value.split(",") if column == "sweep" else value == wanted
 
 

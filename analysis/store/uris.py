@@ -35,7 +35,11 @@ def first_line(error: BaseException) -> str:
 
 
 def check_reachable(uri: str) -> None:
-    """Fails fast, and before MLflow makes an empty store where there was none or retries for a minute."""
+    """Fails fast, and before MLflow makes an empty store where there was none or retries for a minute.
+
+    Raises:
+        AnalysisError: a SQLite file that is not there or no store of MLflow's, or a server that does not answer.
+    """
     scheme, _, path = uri.partition("://")
     if scheme.startswith("sqlite"):
         _check_sqlite(Path(path.removeprefix("/").partition("?")[0]))
