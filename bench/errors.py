@@ -47,3 +47,7 @@ class MissingExtraError(BenchError):
 
 class ExportError(BenchError):
     """A run whose prediction cannot be exported, or an export that does not compute it."""
+
+
+class PublishError(BenchError):
+    """A report that is published without a model."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from bench.command import command
-from bench.errors import BenchError, ConfigError, TrackingError
+from bench.errors import BenchError, ConfigError, PublishError, TrackingError
 from bench.paths import in_project
 from bench.schema import PublishConfig
 
@@ -86,8 +86,8 @@ def publish(settings: PublishConfig) -> list[str]:
     """Publishes; returns what is said of it, a line each.
 
     Raises:
-        BenchError: there is no such report or store, or the best run's prediction is no model; then the report is
-            published all the same.
+        BenchError: there is no such report or store.
+        PublishError: the best run's prediction is no model; the report is published all the same.
         TrackingError: a run of the report is not in the store; nothing is published.
     """
     from bench.finished.saved import open_store
@@ -109,7 +109,7 @@ def publish(settings: PublishConfig) -> list[str]:
         version, said = _model(settings, store, showcase, summary, choose(shown))
     except BenchError as error:
         showcase.describe(_published(summary, report, shown, None))
-        raise type(error)(f"the report is published in run {summary}, and no model is registered: {error}") from None
+        raise PublishError(f"the report is published in run {summary}, and no model is registered: {error}") from error
     showcase.describe(_published(summary, report, shown, version))
     return [f"report: run {summary}, {len(shown)} cells", said]
 

@@ -118,7 +118,7 @@ def _train_and_record(record: Record, found: Found, folder: Path) -> None:
     """Fits the network, predicts with the kept checkpoints, and logs what the contract names."""
     config = found.cell.config
     lr = config.protocol.lr if config.protocol.lr != "auto" else search(record, found, folder)
-    with peers(config.trainer.devices, follow, found, folder, lr):
+    with peers(config.trainer, follow, found, folder, lr):
         assembly = assemble(found, folder, record, lr=lr)
         record.metrics(_size(assembly, found) | {"data/bad_images": assembly.bad}, step=0)
         scores = fit_and_predict(assembly, found)

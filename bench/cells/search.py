@@ -26,11 +26,11 @@ def search(record: Record, found: Found, folder: Path) -> float:
     Raises:
         TrainingError: no rate of the grid gives a defined AUROC.
     """
-    protocol, devices = found.cell.config.protocol, found.cell.config.trainer.devices
+    protocol, trainer = found.cell.config.protocol, found.cell.config.trainer
     reached = {}
     for lr in protocol.lr_grid:
         trial = folder / f"lr={lr:g}"
-        with peers(devices, _try, found, trial, lr):
+        with peers(trainer, _try, found, trial, lr):
             reached[lr] = _try(found, trial, lr)
     record.metrics({f"lr_search/{lr:g}": value for lr, value in reached.items()}, step=0)
     defined = {lr: value for lr, value in reached.items() if not math.isnan(value)}

@@ -215,5 +215,6 @@ def restore(training: Training, module: Classifier, state: dict[str, Any]) -> No
     training.best.seen = [(step, values) for step, values in state["best"]]
     training.watch.restore(state["watch"])
     training.reached = state["reached"]
-    for meter, before in zip(training.meters, state["meters"], strict=True):
-        meter.load_state_dict(before)
+    if training.meters:  # only the first of several devices measures
+        for meter, before in zip(training.meters, state["meters"], strict=True):
+            meter.load_state_dict(before)

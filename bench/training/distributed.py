@@ -5,7 +5,6 @@ evaluation covers each image once: so the numbers are those of one device but fo
 """
 
 import os
-import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing import get_context
@@ -17,9 +16,15 @@ import torch
 import torch.distributed as dist
 from timm.layers.norm_act import BatchNormAct2d, convert_sync_batchnorm
 from torch import Tensor, nn
+from torch.distributed import TCPStore  # type: ignore[attr-defined]  # as its manual has it
 
 from bench.errors import TrainingError
+from bench.schema import TrainerConfig
+from bench.training.devices import on_gpu
 
+HOST = "127.0.0.1"
+LOOK_SECONDS = 0.1
+"""Between two looks whether all ranks have come."""
 JOIN_SECONDS = 30.0
 """How long the other ranks may take to end once rank 0 has; they do the same work, so it is a matter of moments."""
 LOST_SECONDS = 5.0
@@ -32,32 +37,33 @@ def rank() -> int:
 
 
 @contextmanager
-def peers(devices: int, follow: Callable[..., object], *arguments: Any) -> Iterator[None]:
+def peers(trainer: TrainerConfig, follow: Callable[..., object], *arguments: Any) -> Iterator[None]:
     """In the block, `devices - 1` further processes run `follow(*arguments)`, and this one is their rank 0.
 
     Args:
-        devices: processes in all; with 1 nothing is started.
+        trainer: says how many processes in all (with one device nothing is started), and whether on GPUs.
         follow: does what this process does in the block, as another rank; importable from a fresh process.
         arguments: of `follow`; pickled.
 
     Raises:
         TrainingError: another rank ended with an error, or was killed.
     """
+    devices, backend = trainer.devices, "nccl" if on_gpu(trainer) else "gloo"
     if devices == 1:
         yield
         return
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    store = TCPStore(HOST, 0, devices, is_master=True, wait_for_workers=False)
     context = get_context("spawn")  # a fork would copy threads and CUDA's state half-way
     others = [
-        context.Process(target=_enter, args=(number, devices, port, follow, arguments), daemon=True)
+        context.Process(target=_enter, args=(number, devices, store.port, backend, follow, arguments), daemon=True)
         for number in range(1, devices)
     ]
     try:
         for process in others:
             process.start()
-        with _environment(0, devices, port):
+        with _environment(0, devices, store.port):
+            _wait_for(others, store)
+            dist.init_process_group(backend, store=store, rank=0, world_size=devices)
             yield
             for process in others:
                 process.join(JOIN_SECONDS)
@@ -85,8 +91,21 @@ def _check(others: Sequence[BaseProcess]) -> None:
             )
 
 
-def _enter(number: int, devices: int, port: int, follow: Callable[..., object], arguments: tuple[Any, ...]) -> None:
+def _wait_for(others: Sequence[BaseProcess], store: TCPStore) -> None:
+    """Until every rank is there; torch itself would wait half an hour for one that has ended."""
+    here = [f"rank {number}" for number in range(1, len(others) + 1)]
+    while not store.check(here):
+        _check(others)
+        wait([process.sentinel for process in others], LOOK_SECONDS)
+
+
+def _enter(
+    number: int, devices: int, port: int, backend: str, follow: Callable[..., object], arguments: tuple[Any, ...]
+) -> None:
+    store = TCPStore(HOST, port, devices, is_master=False)
+    store.set(f"rank {number}", "here")
     with _environment(number, devices, port):
+        dist.init_process_group(backend, store=store, rank=number, world_size=devices)
         follow(*arguments)
         if dist.is_initialized():
             dist.destroy_process_group()
@@ -101,7 +120,7 @@ def _environment(number: int, devices: int, port: int) -> Iterator[None]:
         "GROUP_RANK": "0",
         "WORLD_SIZE": str(devices),
         "LOCAL_WORLD_SIZE": str(devices),
-        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_ADDR": HOST,
         "MASTER_PORT": str(port),
         "TORCHELASTIC_RUN_ID": "bench",
     }

@@ -18,10 +18,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import bench.publish
 from analysis.report import main as report
 from analysis.store.cells import select_cells
 from analysis.store.io import load_runs
 from bench.cells.runner import run_cell
+from bench.data.decode import BadImage
 from bench.errors import ConfigError
 from bench.publish import choose, main, read_report
 from bench.tracking import stores
@@ -202,6 +204,20 @@ def test_served_it_answers_with_the_saved_scores(published, phantom_root, tmp_pa
             ask(address, b"no image")
         assert refused.value.code == 400
         assert "neither JPEG, PNG nor DICOM" in refused.value.read().decode()
+
+
+@pytest.mark.slow
+def test_a_model_that_cannot_be_checked_leaves_the_report_published(published, monkeypatch, capsys):
+    _, uri, words = published
+
+    def lacking(*_):
+        raise BadImage(Path("patient00001/view1_frontal.jpg"), "no such image")
+
+    monkeypatch.setattr(bench.publish, "_model", lacking)
+    assert main(words) == 1
+    run = summary_of(Server(uri, EXPERIMENT)).id
+    said = f"the report is published in run {run}, and no model is registered: patient00001/view1_frontal.jpg: no such"
+    assert said in capsys.readouterr().err
 
 
 @pytest.mark.slow

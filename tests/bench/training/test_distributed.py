@@ -7,13 +7,14 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
+from bench.config import compose_config
 from bench.errors import TrainingError
 from bench.training.distributed import peers, rank, synchronise
 
 
-def start_group():
-    if not dist.is_initialized():
-        dist.init_process_group("gloo")
+def trainer(devices):
+    words = ["arch=resnet18", "trainer=ddp", "trainer.accelerator=cpu", f"trainer.devices={devices}"]
+    return compose_config(words).trainer
 
 
 def network():
@@ -28,7 +29,6 @@ def images():
 
 def half_step(folder):
     """One forward and backward pass of this rank's half of the images, gradients summed over the ranks."""
-    start_group()
     model = synchronise(network(), on_gpu=False).train()
     mine = images()[4 * rank() : 4 * rank() + 4]
     output = model(mine)
@@ -41,7 +41,7 @@ def half_step(folder):
 
 @pytest.mark.slow
 def test_two_halves_with_synchronised_batchnorm_are_one_batch(tmp_path):
-    with peers(2, half_step, str(tmp_path)):
+    with peers(trainer(2), half_step, str(tmp_path)):
         half_step(str(tmp_path))
     (first, gradients, buffers), (second, *_) = (torch.load(tmp_path / f"{number}.pt") for number in (0, 1))
     whole = network().train()
@@ -67,7 +67,7 @@ def test_a_batchnorm_of_another_kind_is_refused():
 
 def test_one_device_starts_nothing_and_leaves_the_environment(monkeypatch):
     before = dict(os.environ)
-    with peers(1, half_step, "nowhere"):
+    with peers(trainer(1), half_step, "nowhere"):
         assert dict(os.environ) == before
     assert rank() == 0
 
@@ -76,9 +76,42 @@ def fail(_):
     raise SystemExit(3)
 
 
+def reduce_for_ever():
+    while True:
+        dist.all_reduce(torch.ones(1))
+
+
+class Exits:
+    """Ends the process that it is sent to, before anything else happens there."""
+
+    def __reduce__(self):
+        return os._exit, (7,)
+
+
+@pytest.mark.slow
+def test_a_rank_that_ends_before_it_joins_is_not_waited_for():
+    joined = []
+    with pytest.raises(TrainingError, match=r"rank 1 of 2 ended with exit status 7"), peers(trainer(2), fail, Exits()):
+        joined.append(rank())
+    assert joined == []
+
+
+@pytest.mark.slow
+def test_a_rank_that_ends_in_the_middle_is_named_where_torch_only_says_that_a_connection_closed():
+    said = r"rank 1 of 2 ended with exit status 3.*retry=failed"
+    with pytest.raises(TrainingError, match=said), peers(trainer(2), fail, "x"):
+        reduce_for_ever()
+
+
+@pytest.mark.slow
+def test_an_error_of_this_rank_is_itself():
+    with pytest.raises(RuntimeError, match="ours"), peers(trainer(2), half_step, "nowhere"):
+        raise RuntimeError("ours")
+
+
 @pytest.mark.slow
 def test_afterwards_the_environment_is_as_before_even_where_a_rank_died(tmp_path):
     before = dict(os.environ)
-    with pytest.raises(TrainingError, match="rank 1 of 2"), peers(2, fail, "x"):
+    with pytest.raises(TrainingError, match="rank 1 of 2"), peers(trainer(2), fail, "x"):
         assert os.environ["WORLD_SIZE"] == "2"
     assert dict(os.environ) == before
