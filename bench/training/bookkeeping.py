@@ -79,6 +79,10 @@ class Bookkeeper(pl.Callback):
         """From here on speed is measured."""
         self._begun, self._step_begun = time.monotonic(), module.step
 
+    def on_train_start(self, *_: Any) -> None:
+        """Lightning has put a handler of its own before ours, which would end the process with nothing saved."""
+        self._requests.listen()
+
     def on_train_batch_start(self, _trainer: pl.Trainer, module: Any, _batch: Any, index: int) -> None:
         """What the network draws follows from the place in the training alone, so no state of a generator is kept."""
         place = [self._training.seed, module.step, index % self._training.micro_batches, rank()]

@@ -32,6 +32,12 @@ class Requests:
     def __init__(self) -> None:
         self.number = 0
 
+    def listen(self) -> None:
+        """Takes the signals from whoever has them now; outside the main thread, where Python knows none, nothing."""
+        if threading.current_thread() is threading.main_thread():
+            for number in SIGNALS:
+                signal.signal(number, self.receive)
+
     def receive(self, number: int, _: FrameType | None) -> None:
         """The signal handler: takes note; a second Ctrl-C stops at once.
 
@@ -45,14 +51,13 @@ class Requests:
 
 @contextmanager
 def deferred() -> Iterator[Requests]:
-    """Holds back SIGINT and SIGTERM in the block; outside the main thread, where Python knows no signals, nothing."""
+    """Holds back SIGINT and SIGTERM in the block; outside the main thread nothing."""
     requests = Requests()
-    if threading.current_thread() is not threading.main_thread():
-        yield requests
-        return
-    before = {number: signal.signal(number, requests.receive) for number in SIGNALS}
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    requests.listen()
     try:
         yield requests
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in before.items():
+                signal.signal(number, handler)

@@ -185,6 +185,23 @@ def test_ctrl_c_saves_first_and_says_so(configure, stop_at, monkeypatch):
     assert _step(Path(config.outputs)) == 2
 
 
+@pytest.mark.parametrize("hook", ["on_validation_start", "on_validation_end", "on_train_batch_end"])
+def test_a_signal_at_any_moment_waits_for_the_next_state(configure, monkeypatch, hook):
+    """A real one, also right after it was looked whether there is one: Lightning's own handler must not see it."""
+    config = configure(*STEPPED)
+    original, sent = getattr(Bookkeeper, hook), []
+
+    def signalled(self, trainer, module, *rest):
+        original(self, trainer, module, *rest)
+        if module.step == 3 and not sent:
+            sent.append(os.kill(os.getpid(), signal.SIGTERM))
+
+    monkeypatch.setattr(Bookkeeper, hook, signalled)
+    with pytest.raises(Interrupted, match="SIGTERM: the state is saved"):
+        run_cell(config, store_of(config))
+    assert _step(Path(config.outputs)) == (4 if hook == "on_validation_end" else 3)
+
+
 @pytest.mark.parametrize("value", ["nan", "inf"])
 def test_a_loss_that_is_no_number_stops_with_cell_and_batch_and_keeps_the_state(configure, monkeypatch, value):
     config = configure(*STEPPED)
