@@ -43,8 +43,8 @@ def test_counts():
 def test_raw_numbers_survive_the_csv(tmp_path, rng):
     raw = pd.DataFrame({"estimate": rng.random(50), "low": np.nan})
     write_table(raw, pd.DataFrame({"Mean": ["0.5"]}), tmp_path, "t", [])
-    back = pd.read_csv(tmp_path / "t.csv", float_precision="round_trip")  # pandas 3 reads so by itself
-    np.testing.assert_array_equal(back["estimate"], raw["estimate"])
+    back = pd.read_csv(tmp_path / "t.csv", dtype={"estimate": str})
+    np.testing.assert_array_equal(back["estimate"].map(float), raw["estimate"])  # pandas below 3 reads them roughly
     assert back["low"].isna().all()
 
 
