@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -32,11 +33,11 @@ class Requests:
     def __init__(self) -> None:
         self.number = 0
 
-    def listen(self) -> None:
-        """Takes the signals from whoever has them now; outside the main thread, where Python knows none, nothing."""
-        if threading.current_thread() is threading.main_thread():
-            for number in SIGNALS:
-                signal.signal(number, self.receive)
+    def listen(self) -> dict[signal.Signals, Any]:
+        """Takes the signals; whose they were until now. Outside the main thread, where Python knows none, nothing."""
+        if threading.current_thread() is not threading.main_thread():
+            return {}
+        return {number: signal.signal(number, self.receive) for number in SIGNALS}
 
     def receive(self, number: int, _: FrameType | None) -> None:
         """The signal handler: takes note; a second Ctrl-C stops at once.
@@ -53,11 +54,9 @@ class Requests:
 def deferred() -> Iterator[Requests]:
     """Holds back SIGINT and SIGTERM in the block; outside the main thread nothing."""
     requests = Requests()
-    before = {number: signal.getsignal(number) for number in SIGNALS}
-    requests.listen()
+    before = requests.listen()
     try:
         yield requests
     finally:
-        if threading.current_thread() is threading.main_thread():
-            for number, handler in before.items():
-                signal.signal(number, handler)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -156,6 +156,13 @@ def test_skipped_images_are_returned_announced_and_the_rest_served(root):
         cache.positions(["2.jpg"])
 
 
+def test_a_chunk_without_a_usable_image_leaves_no_line(root, monkeypatch):
+    monkeypatch.setattr(building, "CHUNK", 1)
+    (root / "2.jpg").write_bytes(b"")
+    cache = opened(root, on_bad="skip")
+    assert (cache.folder / "journal.jsonl").read_bytes().count(b"\n") == 39
+
+
 def test_an_image_that_was_mended_is_taken(root):
     whole = (root / "2.jpg").read_bytes()
     (root / "2.jpg").write_bytes(b"")
