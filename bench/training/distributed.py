@@ -69,8 +69,7 @@ def peers(trainer: TrainerConfig, follow: Callable[..., object], *arguments: Any
                 process.join(JOIN_SECONDS)
         _check(others)
     except RuntimeError:  # all that torch says of a rank that is gone is that a connection was closed
-        wait([process.sentinel for process in others], LOST_SECONDS)
-        _check(others)
+        _check_lost(others)
         raise
     finally:
         if dist.is_initialized():
@@ -89,6 +88,14 @@ def _check(others: Sequence[BaseProcess]) -> None:
                 f"rank {number} of {len(others) + 1} {how if process.exitcode < 0 else said}; the same command with "
                 "retry=failed goes on from the last saved state"
             )
+
+
+def _check_lost(others: Sequence[BaseProcess]) -> None:
+    going = wait([process.sentinel for process in others], LOST_SECONDS)
+    for process in others:
+        if process.sentinel in going:
+            process.join()  # a process closes its files, the sentinel among them, before it has an exit status
+    _check(others)
 
 
 def _wait_for(others: Sequence[BaseProcess], store: TCPStore) -> None:

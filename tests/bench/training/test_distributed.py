@@ -1,4 +1,5 @@
 import os
+from multiprocessing import Pipe
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from torch import nn
 
 from bench.config import compose_config
 from bench.errors import TrainingError
-from bench.training.distributed import peers, rank, synchronise
+from bench.training.distributed import _check_lost, peers, rank, synchronise
 
 
 def trainer(devices):
@@ -101,6 +102,23 @@ def test_a_rank_that_ends_in_the_middle_is_named_where_torch_only_says_that_a_co
     said = r"rank 1 of 2 ended with exit status 3.*retry=failed"
     with pytest.raises(TrainingError, match=said), peers(trainer(2), fail, "x"):
         reduce_for_ever()
+
+
+class Closing:
+    """A process that has closed its files and is not gone yet, which a real one is for less than a millisecond."""
+
+    def __init__(self):
+        ours, theirs = Pipe()
+        theirs.close()
+        self.sentinel, self.exitcode = ours, None
+
+    def join(self):
+        self.exitcode = 3
+
+
+def test_a_rank_that_has_closed_its_connections_is_given_the_moment_to_be_gone():
+    with pytest.raises(TrainingError, match=r"rank 1 of 2 ended with exit status 3"):
+        _check_lost([Closing()])
 
 
 @pytest.mark.slow
