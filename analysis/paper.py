@@ -32,7 +32,7 @@ from analysis.questions.associations import (
     of_record,
 )
 from analysis.questions.claims import read_claims
-from analysis.questions.power import with_needed
+from analysis.questions.power import reach_note, with_needed
 from analysis.questions.scatter import (
     AUROC,
     BOOST,
@@ -278,6 +278,7 @@ def _notes(clouds: Sequence[Scatter], settings: PaperSettings) -> list[str]:
         "The names of the Inception, MNASNet and MobileNet points were inferred from their top-1.",
         f"Low and High: {level} percentile bootstrap over architectures, {settings.resamples} resamples; the intervals "
         "carry nothing of the paper's finite test set, of which too little is known.",
+        *(reach_note(n, settings.level) for n in sorted({cloud.y.size for cloud in clouds}, reverse=True)),
         "Reading: what the error of digitising AUROC alone does to the coefficient. The paper's figures are quoted.",
     ]
 

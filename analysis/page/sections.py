@@ -13,6 +13,7 @@ from analysis.page.parts import Picture, Section, Table
 from analysis.questions import boosts, family, pareto, seeds, truncation
 from analysis.questions.associations import correlation_display, of_record
 from analysis.questions.best import best_note
+from analysis.questions.power import reach_note
 from analysis.questions.verdicts import verdicts_display
 from analysis.results import Results
 from analysis.settings import Settings
@@ -143,6 +144,7 @@ def _correlations(settings: Settings, results: Results) -> Section:
     enough = raw["n"].max() >= MIN_POINTS
     pictures = []
     if enough:
+        mine.append(reach_note(int(raw["n"].max()), settings.level))
         drawn = correlation_figure.table(results.points)
         made = correlation_figure.figure(drawn, of_record(raw), _heads(results), _form(settings))
         pictures.append(Picture("correlations", made, drawn, "ImageNet top-1 and size against AUROC"))

@@ -60,6 +60,15 @@ def critical_spearman(n: int, level: float, *, n_simulations: int = 200_000, rng
     return float(significant[0]) if significant.size else math.nan
 
 
+def reach_note(n: int, level: float) -> str:
+    """What |rho| of n architectures must reach, in a sentence; by 50,000 random orders, the same ones each time."""
+    p = f"a two-sided p of {1 - level:.2g}"
+    least = critical_spearman(n, level, n_simulations=50_000, rng=np.random.default_rng(0))
+    if math.isnan(least):
+        return f"Of {count(n, 'architecture')} not even a perfect order reaches {p}."
+    return f"Of {count(n, 'architecture')}, Spearman's |rho| must reach {least:.2f} for {p}."
+
+
 def correlation_power(
     rho: float, n: int, rule: Rule, *, level: float = 0.95, n_simulations: int = SIMULATIONS, rng: np.random.Generator
 ) -> tuple[float, float]:

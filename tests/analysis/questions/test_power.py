@@ -14,6 +14,7 @@ from analysis.questions.power import (
     mean_power,
     n_for_correlation,
     n_for_mean,
+    reach_note,
     with_needed,
 )
 from analysis.questions.verdicts import verdicts_table
@@ -33,6 +34,11 @@ def test_sixteen_points_must_reach_one_half(rng):
     assert t / math.sqrt(14 + t**2) == pytest.approx(0.497, abs=5e-4)  # the t approximation
     assert math.isnan(critical_spearman(4, 0.95, rng=rng))  # even a perfect order has p = 2 / 24
     assert critical_spearman(5, 0.95, rng=rng) == 1.0
+
+
+def test_a_sentence_says_what_a_coefficient_must_reach():
+    assert reach_note(16, 0.95) == "Of 16 architectures, Spearman's |rho| must reach 0.50 for a two-sided p of 0.05."
+    assert reach_note(4, 0.95) == "Of 4 architectures not even a perfect order reaches a two-sided p of 0.05."
 
 
 def test_points_for_a_correlation_of_one_half(rng):
