@@ -102,13 +102,18 @@ class Spool:
         self._append("metrics", values={key: float(value) for key, value in values.items()}, step=step)
 
     def artifact(self, path: str, write: Callable[[Path], None]) -> None:
-        """Keeps the file that `write` makes; a later one under the same path replaces it."""
+        """Keeps the file that `write` makes; a later one under the same path replaces it.
+
+        Raises:
+            StorageError: the folder cannot be written to, or not by `write`; an earlier file under the path stays.
+        """
         target = self.folder / "files" / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=self.folder) as beside:
-            file = Path(beside) / target.name
-            write(file)
-            file.replace(target)  # whole or not there
+        with _room_for(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=self.folder) as beside:
+                file = Path(beside) / target.name
+                write(file)
+                file.replace(target)  # whole or not there
         self._append("artifact", path=path)
 
     def end(self, status: str) -> None:
@@ -117,7 +122,7 @@ class Spool:
 
     def _append(self, kind: str, **content: Any) -> None:
         line = json.dumps({"kind": kind, "time": time.time_ns() // 1_000_000, **content}).encode() + b"\n"
-        try:
+        with _room_for(self._journal):
             self.folder.mkdir(parents=True, exist_ok=True)
             with self._journal.open("ab", buffering=0) as file:
                 before = file.tell()
@@ -128,11 +133,6 @@ class Spool:
                 except OSError:
                     file.truncate(before)  # half a line would spoil the next one
                     raise
-        except OSError as error:
-            raise StorageError(
-                f"{self._journal}: cannot be written ({error.strerror or error}); free some room or give another "
-                "folder as outputs=DIR, and start the same command again"
-            ) from None
 
     def entries(self, offset: int = 0) -> Iterator[tuple[int, Entry]]:
         """(offset behind it, entry) of each whole entry behind `offset`; a torn last line is none."""
@@ -212,6 +212,23 @@ class Spool:
             yield True
         finally:
             lock.release()
+
+
+@contextmanager
+def _room_for(target: Path) -> Iterator[None]:
+    """Whatever keeps `target` from being written in the block is said with what to do.
+
+    Raises:
+        StorageError: a file could not be read or written.
+    """
+    try:
+        yield
+    except OSError as error:
+        why = f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}"
+        raise StorageError(
+            f"{target}: cannot be written ({why}); free some room or give another folder as outputs=DIR, and start the "
+            "same command again"
+        ) from None
 
 
 def spools(outputs: Path, cell: str = "*") -> list[Spool]:

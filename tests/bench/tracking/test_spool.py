@@ -81,6 +81,16 @@ def test_a_full_disk_is_said_and_spoils_no_earlier_entry(tmp_path):
     assert [json.loads(line)["kind"] for line in journal.read_bytes().splitlines()] == ["start", "end"]
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full: a full disk cannot be shown")
+def test_a_disk_too_full_for_a_file_is_said_and_leaves_the_earlier_file(tmp_path):
+    spool = make(tmp_path)
+    spool.artifact("folder/x.txt", lambda path: path.write_text("earlier"))
+    with pytest.raises(StorageError, match=r"x.txt: cannot be written \(No space left on device\); .*outputs=DIR"):
+        spool.artifact("folder/x.txt", lambda _: Path("/dev/full").write_text("later"))
+    assert (spool.folder / "files" / "folder" / "x.txt").read_text() == "earlier"
+    assert [entry["kind"] for _, entry in spool.entries()] == ["start", "artifact"]
+
+
 def test_half_a_line_that_was_written_is_taken_back(tmp_path, monkeypatch):
     spool = make(tmp_path)
     monkeypatch.setattr(
