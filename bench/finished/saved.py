@@ -136,8 +136,13 @@ def open_run(store: Artifacts, run_id: str) -> SavedRun:
 
 
 def _config(path: Path, run_id: str) -> Config:
+    written = path.read_text(encoding="utf-8")
+    if "${" in written:  # a run writes values; what is to be filled in could ask for this machine's secrets
+        raise ConfigError(
+            f"run {run_id}: its config.yaml has places to fill in (${{...}}), which no run of ours writes"
+        )
     try:
-        config: Config = to_config(OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.load(path)))  # type: ignore[arg-type]  # a mapping, as both are
+        config: Config = to_config(OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.create(written)))  # type: ignore[arg-type]  # a mapping, as both are
     except (OmegaConfBaseException, ConfigError, YAMLError) as error:
         raise ConfigError(
             f"run {run_id}: its config.yaml is not one of this version of the harness ({error})"

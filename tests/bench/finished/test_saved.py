@@ -126,6 +126,15 @@ def test_a_configuration_with_code_in_it_is_refused_and_not_run(store, tmp_path)
     assert not (tmp_path / "made").exists()
 
 
+def test_a_configuration_that_asks_for_a_secret_of_this_machine_is_refused(store, monkeypatch):
+    monkeypatch.setenv("SECRET", "hunter2")
+    text = (store.root / "config.yaml").read_text()
+    (store.root / "config.yaml").write_text(text.replace("outputs: ", "outputs: ${oc.env:SECRET}"))
+    with pytest.raises(ConfigError, match=r"run a1: its config.yaml has places to fill in \(\$\{\.\.\.\}\)") as refused:
+        open_run(store, "a1")
+    assert "hunter2" not in str(refused.value)
+
+
 def test_a_run_that_says_no_normalisation_is_refused(store):
     del store.numbers["input.std"]
     with pytest.raises(TrackingError, match=r"run a1 has no params input\.std"):
