@@ -22,6 +22,7 @@ from bench.data.cache import Cache, open_cache
 from bench.data.decode import decode
 from bench.data.images import Images, training_loader
 from bench.data.sets import Split
+from tests.perf.said import say
 
 REAL = Path(__file__).resolve().parents[3] / "shared/data/nih-chexpert-small"
 BATCH = 16
@@ -183,12 +184,6 @@ def alternate(first: Callable[[], object], second: Callable[[], object], *, roun
 def line(name: str, images: int, ours: float, peer: float) -> None:
     """One figure; images per second from seconds."""
     say(f"{name:72} {images / ours:10.0f} {images / peer:10.0f} {peer / ours:7.2f}x")
-
-
-def say(text: str) -> None:
-    """A line, at once."""
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from bench.data.cache import cache_folder, open_cache
 from bench.data.store import Chunk, Store
 from bench.data.tasks import OBSERVATIONS
 from bench.paths import PROJECT
+from tests.perf.said import say
 
 ROWS = {"train": 223_414, "valid": 234}
 PATIENTS = {"train": 64_540, "valid": 200}
@@ -166,12 +167,6 @@ def child(work: str, root: Path) -> None:
 def line(name: str, ours: float, peer: float, unit: str) -> None:
     """One figure."""
     say(f"{name:{WIDTH}} {ours:9.2f}{unit} {peer:9.2f}{unit} {peer / ours:8.2f}x")
-
-
-def say(text: str) -> None:
-    """A line, at once."""
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

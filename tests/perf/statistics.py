@@ -5,7 +5,6 @@ multiplied up, and its line says so.
 """
 
 import os
-import sys
 import time
 import tracemalloc
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from sklearn.metrics import roc_auc_score
 from analysis.statistics.bootstrap import bootstrap_auroc, draw_counts
 from analysis.statistics.delong import delong
 from analysis.statistics.studentised import bootstrap_errors
+from tests.perf.said import say
 
 PREVALENCE = 0.25
 
@@ -129,12 +129,6 @@ def peak(work: Callable[[], object]) -> float:
 def line(name: str, ours: float, peer: float) -> None:
     """One figure; seconds."""
     say(f"{name:90} {ours:9.4f}s {peer:9.2f}s {peer / ours:8.1f}x")
-
-
-def say(text: str) -> None:
-    """A line, at once."""
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

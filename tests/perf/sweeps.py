@@ -17,6 +17,7 @@ from bench.data.sets import open_dataset
 from bench.sweeps.plan import plan
 from bench.tracking.stores import store_of
 from tests.bench.recording import copy_run
+from tests.perf.said import say
 
 CELLS, FEW = 1000, 2
 LIMIT = 10.0
@@ -66,12 +67,6 @@ def again(folder: Path, cells: int) -> tuple[float, float]:
     seconds, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
     assert f"{cells} cells: {cells} done" in done.stdout, done.stdout
     return seconds, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-
-
-def say(text: str) -> None:
-    """One line, at once."""
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from bench.data.phantom import layouts
 from bench.data.selection import Dropped
 from bench.data.tasks import OBSERVATIONS, task_name
 from bench.errors import DataError
+from tests.bench.data.sources.edits import replaced
 
 LABELS, SPLIT, METADATA = (f"mimic-cxr-2.0.0-{part}.csv.gz" for part in ("chexpert", "split", "metadata"))
 
@@ -25,14 +26,6 @@ def copy(mimic, tmp_path):
     for name in (LABELS, SPLIT, METADATA):
         shutil.copy(mimic / name, tmp_path)
     return tmp_path
-
-
-def replaced(column, value, at=0):
-    def change(table):
-        table.loc[at, column] = value
-        return table
-
-    return change
 
 
 def test_each_image_has_every_label_of_its_picture_uncertain_and_blank_ones_too(mimic, read, pairs):

@@ -8,6 +8,7 @@ import pytest
 from bench.data.phantom import layouts
 from bench.data.tasks import ALL_TASKS, COMPETITION_TASKS, OBSERVATIONS, task_name
 from bench.errors import DataError
+from tests.bench.data.sources.edits import replaced
 
 TABLE = "Data_Entry_2017_v2020.csv"
 
@@ -101,14 +102,6 @@ def test_ages_are_years_and_an_impossible_one_is_blank(copy, read, edit, text, y
 
 def test_an_image_that_is_nowhere_keeps_the_path_where_it_should_be(copy, read):
     assert read("nih", copy).train["path"].iloc[0].startswith("images/00000001_")
-
-
-def replaced(column, value, at=0):
-    def change(table):
-        table.loc[at, column] = value
-        return table
-
-    return change
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from bench.data.phantom import layouts
 from bench.data.selection import Dropped
 from bench.data.tasks import ALL_TASKS, COMPETITION_TASKS, OBSERVATIONS
 from bench.errors import DataError
+from tests.bench.data.sources.edits import replaced
 
 TABLE = "PADCHEST_chest_x_ray_images_labels_160K_01.02.19.csv"
 
@@ -22,14 +23,6 @@ def padchest(phantom_root, tmp_path_factory):
 def copy(padchest, tmp_path):
     shutil.copy(padchest / TABLE, tmp_path)
     return tmp_path
-
-
-def replaced(column, value, at=0):
-    def change(table):
-        table.loc[at, column] = value
-        return table
-
-    return change
 
 
 @pytest.mark.parametrize("task", COMPETITION_TASKS)

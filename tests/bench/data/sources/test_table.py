@@ -10,6 +10,7 @@ from bench.data.phantom import layouts
 from bench.data.sources import read_release
 from bench.data.sources.table import label_names
 from bench.errors import DataError
+from tests.bench.data.sources.edits import replaced
 
 COLUMNS = (
     "data.table.image=File",
@@ -37,14 +38,6 @@ def copy(own, tmp_path):
     for name in ("cohort.csv", "held_out.csv"):
         shutil.copy(own / name, tmp_path)
     return tmp_path
-
-
-def replaced(column, value, at=0):
-    def change(table):
-        table.loc[at, column] = value
-        return table
-
-    return change
 
 
 def test_each_image_has_the_labels_of_its_picture_under_the_tables_own_names(own, read, pairs):

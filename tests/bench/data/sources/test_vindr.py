@@ -6,6 +6,7 @@ import pytest
 from bench.data.phantom import layouts
 from bench.data.tasks import ALL_TASKS, COMPETITION_TASKS, OBSERVATIONS
 from bench.errors import DataError
+from tests.bench.data.sources.edits import replaced
 
 TRAIN, TEST = (f"annotations/image_labels_{split}.csv" for split in ("train", "test"))
 
@@ -21,14 +22,6 @@ def vindr(phantom_root, tmp_path_factory):
 def copy(vindr, tmp_path):
     shutil.copytree(vindr / "annotations", tmp_path / "annotations")
     return tmp_path
-
-
-def replaced(column, value, at=0):
-    def change(table):
-        table.loc[at, column] = value
-        return table
-
-    return change
 
 
 @pytest.mark.parametrize("task", COMPETITION_TASKS)
