@@ -112,6 +112,16 @@ def test_leaving_out_a_unit_is_scoring_the_rest(levels, n_units, rng):
         np.testing.assert_allclose(made[:, unit], expected, rtol=0, atol=1e-12)
 
 
+def test_a_unit_without_a_class_or_a_label_is_left_out_like_another(rng):
+    """The last one, whose numbers are the highest."""
+    labels = np.array([1.0, 0, 1, 0, 1, 0, 0, 0, np.nan])
+    units, scores = np.array([0, 0, 1, 1, 2, 2, 3, 3, 4]), rng.integers(4, size=(2, 9)) / 4
+    made = leave_out_auroc(labels, scores, units)
+    for unit in range(5):
+        rest = (units != unit) & labelled(labels)
+        np.testing.assert_allclose(made[:, unit], [roc_auc_score(labels[rest], row[rest]) for row in scores])
+
+
 def test_leaving_out_the_only_positive_is_nan():
     made = leave_out_auroc([1, 0, 0], [[0.5, 0.4, 0.6]], np.array([0, 1, 2]))
     np.testing.assert_array_equal(made, [[np.nan, 0, 1]])

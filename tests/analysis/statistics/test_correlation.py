@@ -1,6 +1,7 @@
 import doctest
 import itertools
 import math
+import re
 
 import numpy as np
 import pytest
@@ -46,6 +47,27 @@ def test_many_at_once_are_each_alone(method, rng):
     np.testing.assert_allclose(correlate(x, y, method), expected, rtol=0, atol=1e-12)
 
 
+def test_rows_of_either_side_are_each_their_own():
+    """One constant row makes no other undefined, and x may have the axes that y lacks."""
+    x = [[1, 1, 1], [1, 2, 3], [3, 2, 1]]
+    np.testing.assert_allclose(correlate(x, [1, 2, 3], "pearson"), [np.nan, 1, -1], atol=1e-12)
+    np.testing.assert_allclose(correlate([1, 2, 3], x, "pearson"), [np.nan, 1, -1], atol=1e-12)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_single_precision_is_computed_in_double(method, rng):
+    x, y = rng.normal(size=(2, 20)).astype(np.float32)
+    expected = correlate(x.astype(float), y.astype(float), method)
+    assert correlate(x, y, method) == correlate(x, y.astype(float), method) == expected
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_rounding_leads_nowhere_beyond_one(method, rng):
+    x = rng.normal(size=(2000, 3))
+    assert correlate(x, 3 * x + 1, method).max() == 1
+    assert correlate(x, 1 - 3 * x, method).min() == -1
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_blocks_change_nothing(method, monkeypatch, rng):
     x, y = rng.normal(size=(50, 8)), rng.normal(size=(50, 8))
@@ -83,6 +105,8 @@ def test_undefined_is_nan(method):
         ([1, 2, 3], [1, 2], "pearson", "last axes must be the same"),
         ([1, 2, np.inf], [1, 2, 3], "kendall", "must be finite"),
         (1.0, 2.0, "kendall", "last axes"),
+        (1.0, [1, 2, 3], "kendall", "last axes"),
+        ([1, 2, 3], 1.0, "kendall", "last axes"),
     ],
 )
 def test_refuses_what_it_cannot_correlate(x, y, method, message):
@@ -116,6 +140,22 @@ def test_drawn_permutations_estimate_scipys_p(method, rng):
     assert p == pytest.approx(SCIPY[method](x, y).pvalue, abs=0.012)
 
 
+def test_what_is_drawn_are_permutations(rng):
+    """A single 1 among zeros meets the one large x in a tenth of all orders; drawn with replacement it would not."""
+    x, y = np.array([5.0, *[0.0] * 9]), np.array([1.0, *[0.0] * 9])
+    assert permutation_p(x, y, "pearson", n_permutations=20_000, rng=rng).p_value == pytest.approx(0.1, abs=0.01)
+
+
+def test_no_correlation_no_permutation(rng):
+    assert permutation_p([1, 2, 3], [1, 1, 1], "pearson", n_permutations=9, rng=rng)[1:] == (0, False)
+
+
+@pytest.mark.parametrize(("x", "y"), [([[1, 2, 3]], [[1, 2, 3]]), ([1, 2, 3], [1, 2]), (1.0, 2.0)])
+def test_a_test_takes_one_row_of_points(x, y, rng):
+    with pytest.raises(ValueError, match=r"both must be \[n\]"):
+        permutation_p(x, y, "pearson", n_permutations=9, rng=rng)
+
+
 def test_p_is_never_zero(rng):
     x = np.arange(12.0)
     assert permutation_p(x, x, "spearman", n_permutations=99, rng=rng).p_value == 1 / 100
@@ -140,6 +180,7 @@ def test_leave_one_out_is_the_loop(method, rng):
     np.testing.assert_allclose(leave_one_out(x, y, method), expected, rtol=0, atol=1e-12)
     assert np.isnan(leave_one_out(x[:3], y[:3], method)).all()
     assert leave_one_out([], [], method).size == 0
+    np.testing.assert_array_equal(leave_one_out([1], [2], method), np.array([np.nan]), strict=True)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -186,10 +227,12 @@ def loop_over_both(x, y, method, rng):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_points_seeds_and_test_set_together_are_the_plain_loop(method, rng):
-    x, y = rng.normal(size=10), rng.normal(size=(10, 3, 30))
-    y[2, 0] = np.nan  # fewer seeds than the others, not at the end
-    y[5, 1:] = np.nan
+@pytest.mark.parametrize(("n_seeds", "n_resamples"), [(3, 30), (2, 30), (3, 2), (2, 1), (1, 1)])
+def test_points_seeds_and_test_set_together_are_the_plain_loop(method, n_seeds, n_resamples, rng):
+    x, y = rng.normal(size=10), rng.normal(size=(10, n_seeds, n_resamples))
+    if n_seeds > 1:
+        y[2, 0] = np.nan  # fewer seeds than the others, not at the end
+        y[5, 1:] = np.nan
     ours = resample_both(x, y, method, rng=np.random.default_rng(4))
     np.testing.assert_allclose(ours, loop_over_both(x, y, method, np.random.default_rng(4)), rtol=0, atol=1e-12)
 
@@ -230,10 +273,15 @@ def test_noise_of_the_test_set_is_in_the_interval(rng):
     assert both.high - both.low > 3 * (points.high - points.low)
 
 
-@pytest.mark.parametrize("shape", [(3,), (4, 5), (3, 0), (3, 2, 2, 2)])
+@pytest.mark.parametrize("shape", [(3,), (4, 5), (3, 2, 2, 2)])
 def test_refuses_resamples_of_another_shape(shape, rng):
-    with pytest.raises(ValueError, match="resample"):
+    with pytest.raises(ValueError, match=re.escape(f"must have shape [3, (seeds,) resamples], not {shape}")):
         resample_both([1, 2, 3], np.zeros(shape), "pearson", rng=rng)
+
+
+def test_refuses_no_resamples(rng):
+    with pytest.raises(ValueError, match="^there must be at least 1 resample, not 0$"):
+        resample_both([1, 2, 3], np.zeros((3, 0)), "pearson", rng=rng)
 
 
 def test_closed_form_of_pearson_is_scipys():
@@ -259,8 +307,17 @@ def test_closed_forms_that_do_not_exist_are_nan(case):
     assert np.isnan(closed_form_interval(*case, 0.95)).all()
 
 
+def test_the_fewest_points_have_a_closed_form():
+    half = 1.959963984540054
+    assert closed_form_interval(0.0, 4, "pearson", 0.95) == pytest.approx((-math.tanh(half), math.tanh(half)))
+
+
+@pytest.mark.parametrize("level", [0, 1, 1.5, 95])
+def test_closed_form_refuses_what_is_no_level(level):
+    with pytest.raises(ValueError, match="level must lie between 0 and 1"):
+        closed_form_interval(0.1, 9, "pearson", level)
+
+
 def test_closed_form_refuses_nonsense():
-    with pytest.raises(ValueError, match="level"):
-        closed_form_interval(0.1, 9, "pearson", 95)
-    with pytest.raises(ValueError, match="method"):
+    with pytest.raises(ValueError, match="method=rho is not one of spearman, kendall, pearson"):
         closed_form_interval(0.1, 9, "rho", 0.95)

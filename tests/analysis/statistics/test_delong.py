@@ -181,6 +181,18 @@ def test_perfect_separation_has_no_interval(scale):
     assert np.isnan(delong_interval(made.auroc, np.diag(made.covariance), level=0.95, scale=scale)).all()
 
 
+def test_single_precision_is_computed_in_double():
+    aurocs, variances = np.array([0.8, 0.9], np.float32), np.array([0.01, 0.002], np.float32)
+    expected = delong_interval(aurocs.astype(float), variances.astype(float), level=0.9)
+    for given in ((aurocs, variances), (aurocs.astype(float), variances)):
+        np.testing.assert_array_equal(delong_interval(*given, level=0.9), expected, strict=True)
+
+
+def test_one_positive_more_than_negatives_is_like_any_number(rng):
+    labels, scores = np.array([1.0, 1, 1, 0, 0]), rng.random((2, 5))
+    assert np.isfinite(delong(labels, scores).covariance).all()
+
+
 def test_refuses_what_it_cannot_use():
     with pytest.raises(ValueError, match=r"scores must have shape \[models, 2\]"):
         delong([0, 1], [0.1, 0.2])

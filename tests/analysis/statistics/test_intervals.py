@@ -138,6 +138,22 @@ def test_studentised_with_one_error_is_the_basic_interval(rng):
     np.testing.assert_allclose(made.high, [0.8, 1.2] - low)
 
 
+def test_single_precision_is_computed_in_double(rng):
+    replicates, errors = rng.random((2, 400)), rng.uniform(0.1, 1, size=(2, 400))
+    left_out, estimates, spread = rng.random((2, 30)), rng.random(2).astype(np.float32), rng.random(2).astype("f4")
+    for single, double in (
+        (
+            bca_interval(estimates, replicates, left_out, 0.9),
+            bca_interval(estimates.astype(float), replicates, left_out, 0.9),
+        ),
+        (
+            studentised_interval(estimates, spread, replicates, errors, 0.9),
+            studentised_interval(estimates.astype(float), spread.astype(float), replicates, errors, 0.9),
+        ),
+    ):
+        np.testing.assert_array_equal(np.array(single), np.array(double), strict=True)
+
+
 def test_studentised_is_nan_without_an_error(rng):
     replicates = rng.random((2, 50))
     made = studentised_interval([0.5, 0.5], [0.0, 0.1], replicates, np.array([[0.1], [0.0]]) * np.ones(50), 0.9)
@@ -162,6 +178,34 @@ def test_bca_intervals_keep_the_shape_of_what_stands_before_the_replicates(rng):
     for place in np.ndindex(2, 3):
         one = bca_interval(estimates[place], replicates[place], left_out[place], 0.9)
         np.testing.assert_allclose((made.low[place], made.high[place]), (one.low, one.high), rtol=1e-12)
+
+
+def test_bca_counts_ties_with_the_estimate_in_each_row():
+    """Two rows at once, of which one has ties; by hand: of ten replicates 4.5 lie below, and 3."""
+    replicates = np.array([[1, 2, 3, 4, 5, 6, 7, 8, 9, 10], [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]]) / 10
+    estimates, left_out = np.array([0.5, 0.35]), np.array([[-1.0, 0.0, 1.0]] * 2)
+    made = bca_interval(estimates, replicates, left_out, 0.5)
+    for row, share in enumerate((0.45, 0.3)):
+        tails = stats.norm.cdf(2 * stats.norm.ppf(share) + stats.norm.ppf([0.25, 0.75]))
+        expected = np.quantile(replicates[row], tails)
+        assert (made.low[row], made.high[row]) == (pytest.approx(expected[0]), pytest.approx(expected[1]))
+
+
+@pytest.mark.parametrize("scale", [1e-40, 1e40])
+def test_bca_knows_no_unit(data, scale):
+    _, _, replicates, left_out = data
+    estimates = np.median(replicates, axis=1)
+    made = bca_interval(estimates, replicates, left_out, 0.9)
+    scaled = bca_interval(scale * estimates, scale * replicates, scale * left_out, 0.9)
+    np.testing.assert_allclose([scaled.low, scaled.high], scale * np.array([made.low, made.high]), rtol=1e-9)
+
+
+def test_bca_with_half_a_replicate_below_the_estimate(rng):
+    """The lowest replicate is the estimate, which counts as half: the least that has a bias."""
+    replicates = np.sort(rng.normal(size=200))
+    made = bca_interval(replicates[0], replicates, np.array([-1.0, 0.0, 1.0]), 0.9)
+    expected = np.quantile(replicates, stats.norm.cdf(2 * stats.norm.ppf(0.5 / 200) + stats.norm.ppf([0.05, 0.95])))
+    assert (made.low, made.high) == (pytest.approx(expected[0]), pytest.approx(expected[1]))
 
 
 def test_bca_needs_one_replicate_on_either_side_of_the_estimate(rng):

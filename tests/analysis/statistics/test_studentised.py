@@ -117,6 +117,8 @@ def test_refuses_what_it_cannot_use(data):
     once = np.ones((1, 60), dtype=int)
     with pytest.raises(ValueError, match=r"scores must have shape \[models, 2, 60\]"):
         bootstrap_errors(labels, scores[:, 0], once)
+    with pytest.raises(ValueError, match=r"scores must have shape \[models, 2, 60\]"):
+        bootstrap_errors(labels, scores[:, :, 1:], once)
     with pytest.raises(ValueError, match=r"counts must have shape \[resamples, 60\]"):
         bootstrap_errors(labels, scores, once[:, 1:])
     with pytest.raises(ValueError, match="labels must be 0, 1 or NaN"):

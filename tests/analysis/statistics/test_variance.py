@@ -7,7 +7,7 @@ import statsmodels.formula.api as smf
 from scipy import stats
 from statsmodels.stats.anova import anova_lm
 
-from analysis.statistics.variance import explained, permutation_p
+from analysis.statistics.variance import explained, permutation_p, slope_line
 
 FAMILIES = np.array([0, 0, 0, 1, 1, 1, 1, 2, 2, 3, 4, 4, 4, 4, 5, 5])
 
@@ -74,6 +74,53 @@ def test_scale_order_and_names_of_families_do_not_matter(rng):
     moved = explained(3 - 2 * y[order], 5 + 7 * x[order], 5 - FAMILIES[order])
     np.testing.assert_allclose(moved[2:], found[2:], atol=1e-10)
     np.testing.assert_allclose(moved[:2], np.array(found[:2]) * 4, rtol=1e-9)
+
+
+@pytest.mark.parametrize("scale", [1e-60, 1e-9, 1e60])
+def test_shares_know_no_unit(rng, scale):
+    y, x = make(rng)
+    found = np.array(explained(np.stack([y, y[::-1]]), x, FAMILIES))
+    np.testing.assert_allclose(
+        np.array(explained(scale * np.stack([y, y[::-1]]), x, FAMILIES))[2:], found[2:], rtol=1e-9
+    )
+    np.testing.assert_allclose(np.array(explained(np.stack([y, y[::-1]]), scale * x, FAMILIES)), found, rtol=1e-9)
+    tiny = explained(np.stack([y, scale * y]), x, FAMILIES)  # each row by its own size
+    np.testing.assert_allclose(tiny.eta2[1], tiny.eta2[0], rtol=1e-9)
+
+
+def test_rounding_is_no_variance():
+    """Equal values have means that are off by a rounding, at whatever size; what is left is none of theirs."""
+    rng = np.random.default_rng(0)
+    for value in (0.1, -0.1, 0.3e7, -1.1e-5):
+        x = rng.normal(size=16)
+        flat = explained(np.full(16, value), x, FAMILIES)
+        assert np.isnan([flat.eta2, flat.r2_size, flat.r2_both]).all()
+        one_size = explained(x, np.full(16, value), FAMILIES)
+        assert np.isnan(one_size.r2_size)
+        sizes = value * (1 + FAMILIES)  # the same within each family: beside the families they add nothing
+        nested = explained(x, sizes, FAMILIES)
+        assert nested.r2_both == pytest.approx(nested.eta2, abs=1e-12)
+
+
+def test_two_families_are_enough(rng):
+    y, x = rng.normal(size=(2, 4))
+    families = np.array([0, 0, 1, 1])
+    found = explained(y, x, families)
+    data = frame(y, x, families)
+    family, both = (smf.ols(f"y ~ {terms}", data).fit() for terms in ("C(f)", "x + C(f)"))
+    assert (found.eta2, found.r2_both) == (pytest.approx(family.rsquared), pytest.approx(both.rsquared))
+    assert found.adjusted_both == pytest.approx(both.rsquared_adj)  # one architecture more than coefficients
+    three = explained(y[:3], x[:3], families[:3])
+    assert three.r2_size == pytest.approx(stats.pearsonr(x[:3], y[:3]).statistic ** 2)
+    assert np.isfinite(three.eta2)
+    assert np.isnan(three.r2_both)
+
+
+def test_the_line_is_that_of_least_squares(rng):
+    y, x = rng.normal(size=20), 0.1 * rng.random(20)
+    slope, _ = np.polyfit(x, y, 1)
+    np.testing.assert_allclose(slope_line(y, x), slope * (x - x.mean()), atol=1e-12)
+    np.testing.assert_array_equal(slope_line(y, np.full(20, 7.3)), np.zeros(20), strict=True)
 
 
 def test_too_little_to_tell_is_nan(rng):
