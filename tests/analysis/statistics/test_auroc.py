@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from analysis.statistics.auroc import auroc, count_wins, labelled, leave_out_auroc
+from analysis.statistics.auroc import auroc, check_models, count_wins, labelled, leave_out_auroc
 
 
 def pairwise_auroc(labels, scores):
@@ -125,3 +125,8 @@ def test_a_unit_without_a_class_or_a_label_is_left_out_like_another(rng):
 def test_leaving_out_the_only_positive_is_nan():
     made = leave_out_auroc([1, 0, 0], [[0.5, 0.4, 0.6]], np.array([0, 1, 2]))
     np.testing.assert_array_equal(made, [[np.nan, 0, 1]])
+
+
+def test_single_precision_becomes_double():
+    labels, scores = check_models(np.array([0, 1], np.float32), np.array([[0.25, 0.5]], np.float32))
+    assert (labels.dtype, scores.dtype) == (np.float64, np.float64)

@@ -98,6 +98,12 @@ def test_resamples_that_lose_a_class_are_nan_and_counted():
     assert percentile_interval(replicates, 0.9).n_defined.tolist() == [2]
 
 
+def test_a_single_pair_is_enough_and_no_resample_is_none():
+    counts = np.array([[1, 0, 1], [0, 1, 1], [1, 1, 0]])
+    np.testing.assert_array_equal(bootstrap_auroc([0, 0, 1], [[0.2, 0.8, 0.5]], counts), [[1, 0, np.nan]])
+    assert bootstrap_auroc([0, 0, 1], [[0.2, 0.8, 0.5]], counts[:0]).shape == (1, 0)
+
+
 def test_one_class_alone_is_nan_throughout(rng):
     replicates = bootstrap_auroc(np.ones(5), rng.random((2, 5)), draw_counts(5, 10, rng=rng))
     assert replicates.shape == (2, 10)

@@ -61,6 +61,7 @@ def test_weights_agree_with_weighted_least_squares(rng):
         drawn = np.repeat(np.arange(16), w.astype(int))
         data = frame(y[drawn], x[drawn], FAMILIES[drawn])
         r2 = [smf.ols(f"y ~ {terms}", data).fit().rsquared for terms in ("C(f)", "x", "x + C(f)")]
+        np.testing.assert_allclose([share[i] for share in found], explained(y, x, FAMILIES, w), rtol=1e-9)
         n, k = (w > 0).sum(), len(set(FAMILIES[drawn]))
         assert [found.eta2[i], found.r2_size[i], found.r2_both[i]] == pytest.approx(r2, abs=1e-9)
         assert found.adjusted_family[i] == pytest.approx(1 - (1 - r2[0]) * (n - 1) / (n - k))
@@ -110,6 +111,8 @@ def test_two_families_are_enough(rng):
     family, both = (smf.ols(f"y ~ {terms}", data).fit() for terms in ("C(f)", "x + C(f)"))
     assert (found.eta2, found.r2_both) == (pytest.approx(family.rsquared), pytest.approx(both.rsquared))
     assert found.adjusted_both == pytest.approx(both.rsquared_adj)  # one architecture more than coefficients
+    (between, within), error = anova_lm(family)["sum_sq"], family.mse_resid
+    assert found.omega2 == pytest.approx((between - error) / (between + within + error))
     three = explained(y[:3], x[:3], families[:3])
     assert three.r2_size == pytest.approx(stats.pearsonr(x[:3], y[:3]).statistic ** 2)
     assert np.isfinite(three.eta2)
