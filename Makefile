@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test test-slow test-all test-analysis test-lowest coverage audit lint perf reference screenshots
+.PHONY: help demo test test-slow test-all test-analysis test-lowest coverage mutation audit lint perf reference screenshots
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,12 @@ coverage: $(INSTALLED) ## branch coverage of the whole suite, at least 90 %
 	OC_CAUSE=0 OMP_NUM_THREADS=1 $(BIN)/python -m coverage run -m pytest --numprocesses auto --dist worksteal
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report
+
+mutation: ## mutants of analysis/statistics that no fast test of it notices; a quarter of an hour
+	$(PYTHON) -m venv --clear --upgrade-deps .venv-mutation
+	.venv-mutation/bin/python -m pip install --quiet --constraint constraints.txt --group analysis pytest scikit-learn mutmut
+	OMP_NUM_THREADS=1 .venv-mutation/bin/mutmut run
+	.venv-mutation/bin/mutmut results
 
 audit: ## known vulnerabilities of the pinned versions; asks the package index
 	$(PYTHON) -m venv --clear .venv-audit

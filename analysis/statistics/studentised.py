@@ -128,7 +128,7 @@ def _influence(plus: _Class, minus: _Class, of_plus: _Weighted, of_minus: _Weigh
     wins = _weighted_wins(plus.scores[model], minus.scores[model], of_minus.counts)
     losses = _weighted_wins(minus.scores[model], plus.scores[model], of_plus.counts)
     pairs = of_plus.total * of_minus.total
-    with np.errstate(invalid="ignore", divide="ignore"):  # a resample without a class has no AUROC: NaN, as stretch is
+    with np.errstate(invalid="ignore"):  # a resample without a class has no AUROC: NaN, as stretch is
         auroc = np.einsum("pb,pb->b", wins, of_plus.counts) / pairs
         up = (wins / of_minus.total - auroc) * (of_plus.stretch / of_plus.total)
         down = ((1 - auroc) - losses / of_plus.total) * (of_minus.stretch / of_minus.total)

@@ -123,6 +123,10 @@ def test_draw_counts_are_multinomial_and_reproducible(rng):
     assert (draw_counts(30, 10, rng=np.random.default_rng(1)) != again[:10]).any()
 
 
+def test_one_unit_is_drawn_once(rng):
+    assert draw_counts(1, 1, rng=rng).tolist() == [[1]]
+
+
 def test_strata_keep_their_sizes_and_are_drawn_uniformly(rng):
     strata = np.repeat([5, 0, 2], [1, 8, 21])[rng.permutation(30)]
     counts = draw_counts(30, 4000, rng=rng, strata=strata)

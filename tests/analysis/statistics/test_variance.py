@@ -89,18 +89,24 @@ def test_shares_know_no_unit(rng, scale):
     np.testing.assert_allclose(tiny.eta2[1], tiny.eta2[0], rtol=1e-9)
 
 
-def test_rounding_is_no_variance():
+@pytest.mark.parametrize("value", [0.1, -0.1, 0.3e7, -1.1e-5])
+def test_rounding_is_no_variance(value, rng):
     """Equal values have means that are off by a rounding, at whatever size; what is left is none of theirs."""
-    rng = np.random.default_rng(0)
-    for value in (0.1, -0.1, 0.3e7, -1.1e-5):
-        x = rng.normal(size=16)
-        flat = explained(np.full(16, value), x, FAMILIES)
+    for n in range(9, 17):
+        x, families = rng.normal(size=n), FAMILIES[:n]
+        flat = explained(np.full(n, value), x, families)
         assert np.isnan([flat.eta2, flat.r2_size, flat.r2_both]).all()
-        one_size = explained(x, np.full(16, value), FAMILIES)
-        assert np.isnan(one_size.r2_size)
-        sizes = value * (1 + FAMILIES)  # the same within each family: beside the families they add nothing
-        nested = explained(x, sizes, FAMILIES)
+        assert np.isnan(explained(x, np.full(n, value), families).r2_size)
+        nested = explained(x, value * (1 + families), families)  # equal sizes in a family add nothing beside it
         assert nested.r2_both == pytest.approx(nested.eta2, abs=1e-12)
+
+
+def test_in_a_resample_sizes_may_be_equal_within_families(rng):
+    y, x = rng.normal(size=6), np.array([1.0, 1, 2, 3, 3, 5])
+    weights = np.array([[1, 1, 1, 1, 1, 1], [1, 1, 0, 1, 1, 0]])
+    found = explained(np.tile(y, (2, 1)), x, np.array([0, 0, 0, 1, 1, 1]), weights)
+    assert found.r2_both[0] > found.eta2[0] + 1e-6
+    assert found.r2_both[1] == pytest.approx(found.eta2[1], abs=1e-12)
 
 
 def test_two_families_are_enough(rng):
