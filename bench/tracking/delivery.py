@@ -131,8 +131,7 @@ def _send_metrics(server: Server, run_id: str, _: Spool, entries: list[Entry]) -
 
 
 def _send_artifact(server: Server, run_id: str, spool: Spool, entries: list[Entry]) -> None:
-    path = entries[0]["path"]
-    server.upload(run_id, spool.folder / "files" / path, path)
+    server.upload(run_id, spool.folder / "files", entries[0]["path"])
 
 
 def _send_end(server: Server, run_id: str, _: Spool, entries: list[Entry]) -> None:

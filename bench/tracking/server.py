@@ -229,14 +229,11 @@ class Server:
         with translated():
             self._client.set_terminated(run_id, status, ended)
 
-    def upload(self, run_id: str, file: Path, path: str) -> None:
-        """Stores a file as the artifact `path` of the run `run_id`; one that is there is overwritten.
-
-        The file's own name is the last part of `path`: MLflow takes only the folder.
-        """
+    def upload(self, run_id: str, root: Path, path: str) -> None:
+        """Stores the file `root / path` as the artifact `path` of a run; one that is there is overwritten."""
         parent = str(Path(path).parent)
         with translated():
-            self._client.log_artifact(run_id, str(file), None if parent == "." else parent)
+            self._client.log_artifact(run_id, str(root / path), None if parent == "." else parent)
 
     def artifacts(self, run_id: str, folder: str) -> list[str]:
         """Paths of the files in a folder of a run's artifacts, in their order."""

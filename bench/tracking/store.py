@@ -139,9 +139,10 @@ class Store:
     def attach(self, run_id: str, path: str, write: Callable[[Path], None]) -> None:
         """Adds the file that `write` makes to the artifacts of the run `run_id`, which has ended, under `path`."""
         with tempfile.TemporaryDirectory() as folder:
-            file = Path(folder) / Path(path).name
+            file = Path(folder) / path
+            file.parent.mkdir(parents=True, exist_ok=True)
             write(file)
-            self.server.upload(run_id, file, path)
+            self.server.upload(run_id, Path(folder), path)
 
     def params(self, run_id: str) -> dict[str, str]:
         """A run's params."""
