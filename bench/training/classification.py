@@ -22,6 +22,7 @@ from bench.networks.models import Normalisation, build_model, head_names, normal
 from bench.networks.registry import Architecture
 from bench.paths import in_project
 from bench.schema import PretrainConfig, SourceConfig
+from bench.training.devices import leave_memory_unfilled
 from bench.training.progress import ProgressBar
 
 SMALLEST_CROP = 0.5
@@ -102,6 +103,7 @@ def fit(row: Architecture, folder: Folder, settings: PretrainConfig) -> tuple[nn
     pl.seed_everything(settings.seed, workers=True, verbose=False)
     network = build_model(row, outputs=len(folder.classes), weights=None, seed=settings.seed)
     module = _Classifier(network, len(folder.classes), settings.lr)
+    leave_memory_unfilled()
     trainer = pl.Trainer(
         accelerator=settings.trainer.accelerator,
         devices=1,

@@ -20,6 +20,17 @@ def on_gpu(trainer: TrainerConfig) -> bool:
     return torch.cuda.is_available()
 
 
+def leave_memory_unfilled() -> None:
+    """From now on in this process, deterministic algorithms do not write NaN into all memory that they take.
+
+    torch does so lest an operation reads what none has written; none of ours does, and the filling takes 10 to 20 % of
+    a training on a CPU (densenet121 and efficientnet_b0 at 224 px). Source: torch's manual, torch.utils.deterministic.
+    """
+    import torch
+
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a property of the module
+
+
 def precision(trainer: TrainerConfig, family: str) -> str:
     """`fp32` or `bf16` (bf16-mixed): what is asked for, or by the rule for this device and family.
 

@@ -19,7 +19,7 @@ from bench.data.images import Batches
 from bench.errors import BatchTooLargeError, BrokenLossError, TrainingError
 from bench.training.bookkeeping import Bookkeeper, FloatArray, Training, restore, state_of
 from bench.training.checkpoints import checkpoint_path, combine, mean_state
-from bench.training.devices import on_gpu
+from bench.training.devices import leave_memory_unfilled, on_gpu
 from bench.training.heap import KeptHeap
 from bench.training.interrupts import Requests, deferred
 from bench.training.module import Classifier, collect
@@ -89,6 +89,7 @@ def _explained(training: Training, trainer: pl.Trainer, module: Classifier) -> I
 
 def _trainer(training: Training, module: Classifier, requests: Requests) -> pl.Trainer:
     machine, schedule = training.trainer, training.schedule
+    leave_memory_unfilled()
     bar = StretchBar(lambda: (schedule.next_evaluation(module.step) - module.step) * training.micro_batches)
     return pl.Trainer(
         accelerator=machine.accelerator,

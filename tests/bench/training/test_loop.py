@@ -299,6 +299,21 @@ def test_a_cpus_freed_memory_is_kept_from_step_to_step(configure, monkeypatch):
     assert calls == ["keep_freed", *["give_back"] * 8], "around each of four evaluations"
 
 
+def test_deterministic_algorithms_fill_no_memory_first(configure, monkeypatch):
+    monkeypatch.setattr(torch.utils.deterministic, "fill_uninitialized_memory", True)  # as torch has it by itself
+    sums, seen = heads.sums, []
+
+    def look(*arguments):
+        filling = torch.utils.deterministic.fill_uninitialized_memory
+        seen.append((torch.are_deterministic_algorithms_enabled(), filling))
+        return sums(*arguments)
+
+    monkeypatch.setattr(heads, "sums", look)
+    config = configure(*STEPPED)
+    run_cell(config, store_of(config))
+    assert set(seen) == {(True, False)}
+
+
 def test_accumulated_steps_are_counted_as_steps(configure):
     config = configure(*STEPPED, "protocol.micro_batch=4", "arch=resnet18")
     run_cell(config, store_of(config))
