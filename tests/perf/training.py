@@ -1,7 +1,8 @@
 """Images per second of training: `bench.run`'s own path against a bare loop, and against what one would write first.
 
 All on the same images, in turn; the median of the repetitions. The harness and the bare loop run in one process, with
-its settings (`bench.training.heap` among them); what one would write first runs in a process of its own, as it comes.
+its heap (`bench.training.heap`), the loop without deterministic algorithms; what one would write first runs in a
+process of its own, as it comes.
 """
 
 import contextlib
@@ -160,6 +161,7 @@ def _harness(found: Found, folder: Path) -> float:
 
 def _bare(found: Found, folder: Path) -> float:
     """The same network, batches, precision and optimiser, and nothing else."""
+    torch.use_deterministic_algorithms(False)  # the harness turns them on for the whole process
     assembly = _assembly(found, folder)
     module = assembly.module.train()
     network, optimizer = module.network, module.configure_optimizers()
