@@ -230,7 +230,7 @@ class Server:
             self._client.set_terminated(run_id, status, ended)
 
     def upload(self, run_id: str, root: Path, path: str) -> None:
-        """Stores the file `root / path` as the artifact `path` of a run; one that is there is overwritten."""
+        """Stores the file `root / path` as the artifact `path` of the run `run_id`, over one that is there."""
         parent = str(Path(path).parent)
         with translated():
             self._client.log_artifact(run_id, str(root / path), None if parent == "." else parent)
