@@ -87,6 +87,12 @@ Source: the trees in the same repository (tree_term_CUI_counts...csv), whose REA
 children. Lung Lesion leaves out the masses that the tree places outside the lung; Lung Opacity, Enlarged
 Cardiomediastinum and Support Devices have no one term there and stay blank."""
 
+UNSURE = "MONOCHROME1"
+"""What PhotometricInterpretation_DICOM says of images that may be inverted. The PNG files were made by windowing alone,
+and the set's makers leave out these images, as the word is wrong for many of them: so no image is inverted by it.
+
+Source: README.md (DICOM-to-PNG preprocessing) and util.py (`generateExcludedImageList`) in the same repository."""
+
 SAYS_NOTHING = frozenset({"", "exclude", "unchanged", "suboptimal study"})
 """Labels that name neither a finding nor its absence. A row with none but these is dropped, and any with `exclude`."""
 
@@ -150,7 +156,9 @@ def _cut(table: pd.DataFrame, *, trained: bool) -> tuple[pd.DataFrame, tuple[Dro
     patients = table["PatientID"]
     tested = patients.map({patient: not trained or _held_out(patient) for patient in patients.unique()}).astype(bool)
     table = table.assign(split=np.where(tested, "test", "train"))
+    photometric = table.get("PhotometricInterpretation_DICOM", pd.Series("", table.index))
     rules = (
+        ("PhotometricInterpretation_DICOM", f"{UNSURE}, inverted or not", photometric != UNSURE),
         ("Projection", f"none of {', '.join(VIEWS)}", table["Projection"].isin(VIEWS)),
         ("Labels", "neither a finding nor normal", table["Labels"].fillna("[]").map(_says_something)),
         (

@@ -113,6 +113,17 @@ def test_what_has_no_one_term_is_blank_throughout(padchest, read):
     assert {name for name in ALL_TASKS if train[name].isna().any()} == blank
 
 
+def test_what_may_be_inverted_is_dropped_and_counted(copy, read, edit):
+    before = read("padchest", copy).train
+    edit(copy / TABLE, lambda table: table.assign(PhotometricInterpretation_DICOM="MONOCHROME2"))
+    pd.testing.assert_frame_equal(read("padchest", copy).train, before)
+    edit(copy / TABLE, replaced("PhotometricInterpretation_DICOM", "MONOCHROME1"))
+    release = read("padchest", copy)
+    pd.testing.assert_frame_equal(release.train, before.iloc[1:].reset_index(drop=True))
+    (drop,) = (drop for drop in release.dropped if drop.filter == "PhotometricInterpretation_DICOM")
+    assert (drop.reason, drop.split, drop.images) == ("MONOCHROME1, inverted or not", "train", 1)
+
+
 @pytest.mark.parametrize("labels", ["", "[]", "['exclude']", "['unchanged', '']", "['exclude', 'pneumonia']"])
 def test_a_row_that_says_nothing_is_dropped_and_counted(copy, read, edit, labels):
     before = read("padchest", copy).train
