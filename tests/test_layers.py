@@ -29,7 +29,6 @@ LATE = {
         "bench.networks.registry",
         "bench.networks.beyond",
     ): "a row of the table needs no torch; only a name beyond it asks timm",
-    ("bench.data.decode", "bench.data.dicom"): "pydicom is an extra, imported at the first DICOM file",
 }
 """Imports inside functions that would close a circle at the top of the file, with their reason."""
 LINES, FUNCTION_LINES = 300, 50

@@ -6,11 +6,12 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from bench.data.decode import DECODER_VERSION
 from bench.networks.registry import Architecture
 from bench.networks.weights import Weights, weights_name
 from bench.schema import Config
 
-IDENTITY_VERSION = 2
+IDENTITY_VERSION = 3
 """Raised when the identity's meaning changes, so that old runs are not taken for new ones."""
 
 NOT_FOUND = "not found"
@@ -52,6 +53,7 @@ class Cell:
             "truncate": config.truncate,
             "seed": config.seed,
             "data_fingerprint": self.data_fingerprint,
+            "decoder": DECODER_VERSION,
             "adapt": config.adapt,
             "in_chans": config.arch.in_chans,
             "labels": {"tasks": data.tasks, "uncertain": data.uncertain},

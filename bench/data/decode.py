@@ -4,24 +4,20 @@ JPEG goes through libjpeg-turbo (simplejpeg, strict: a file that is cut short is
 Pillow, DICOM through pydicom; one resizer serves all three.
 """
 
-import io
 import math
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
-import simplejpeg
 from PIL import Image
 
+from bench.data.grey import Grey
+from bench.data.pictures import Decoded, decode_jpeg, decode_png
 from bench.errors import DataError
 
-Grey = npt.NDArray[np.uint8]
-"""[height, width], 0 black."""
-
-DECODER_VERSION = 1
-"""Raised whenever the same file gives other pixels: decoded images are kept under this number."""
+DECODER_VERSION = 2
+"""Raised whenever the same file gives other pixels: decoded images are kept under this number, and cells are others."""
 
 SMALLEST_SIDE = 32
 """px; the smallest `protocol.image.resize` there is. A picture below it is an icon, and no radiograph."""
@@ -32,14 +28,29 @@ FLAT = 2
 it."""
 CENTRE = 0.5
 """Share of the free room above and to the left of a cut at the centre."""
-LUMA = (0.299, 0.587, 0.114)
-"""Weights of red, green and blue. Source: ITU-R BT.601, as JPEG and Pillow."""
 
 SUFFIXES = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".dcm": "DICOM", ".dicom": "DICOM"}
 """What a file name promises; a name that ends otherwise (DICOM files are often named by their UID) promises nothing."""
 
+OTHERS = {
+    b"II*\0": "TIFF",
+    b"MM\0*": "TIFF",
+    b"GIF8": "GIF",
+    b"BM": "BMP",
+    b"RIFF": "WebP",
+    b"\0\0\0\x0cjP": "JPEG 2000",
+    b"\xff\x4f\xff\x51": "JPEG 2000",
+}
+"""First bytes of pictures that are not read, by which the message names them."""
+PACKED = (b"\x1f\x8b", b"PK\3\4")
+"""First bytes of gzip and ZIP."""
+BARE = (2, 8)
+"""Groups that a DICOM file without preamble begins with: file meta information, or the data set itself."""
+
 UNREADABLE = (ValueError, OSError, SyntaxError, Image.DecompressionBombError)
-"""What the JPEG and PNG decoders raise for a file that is no whole image: simplejpeg ValueError, Pillow the others."""
+"""What the decoders raise for a file that is no whole image: Pillow all of them, the others ValueError."""
+LONGEST = 400
+"""Characters of what a library says; some list what was tried."""
 
 cv2.setNumThreads(1)  # images are decoded in parallel already, a process each
 
@@ -64,8 +75,8 @@ def decode(path: Path, shorter_side: int) -> Grey:
 def decode_content(content: bytes, path: Path, shorter_side: int) -> Grey:
     """The image with its shorter side resized (bilinear, antialiased) and its aspect kept, [height, width] uint8.
 
-    Colour becomes luma, transparency is ignored. Eight bits stay as they are; more, where no window says how they are
-    to be shown, are mapped linearly from the image's own darkest and brightest value to 0 and 255.
+    Upright, where EXIF says how. Colour becomes luma, transparency is ignored. Eight bits stay as they are; more, where
+    no window says how they are to be shown, are mapped linearly from their 0.5th and 99.5th percentile to 0 and 255.
 
     Args:
         content: of the file.
@@ -143,21 +154,6 @@ def centre(grey: Grey, crop: int) -> Grey:
     return grey[top : top + crop, left : left + crop]
 
 
-def stretch(values: npt.NDArray[Any], low: float, high: float) -> Grey:
-    """The `values` mapped linearly from low (0) to high (255), cut off outside; all 0 where the range is empty."""
-    if high == low:
-        return np.zeros(values.shape, np.uint8)
-    share = (values.astype(np.float32) - np.float32(low)) / np.float32(high - low)
-    grey: Grey = np.rint(255 * np.clip(share, 0, 1)).astype(np.uint8)
-    return grey
-
-
-def luma(colour: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Brightness [h, w] of red, green and blue [h, w, 3], in the type and range of the input."""
-    grey: npt.NDArray[Any] = np.rint(colour[..., :3] @ np.array(LUMA)).astype(colour.dtype)
-    return grey
-
-
 def _read(path: Path) -> bytes:
     try:
         with open(path, "rb", buffering=0) as file:  # Path.read_bytes takes twice as long for these
@@ -176,37 +172,14 @@ def _kind(path: Path, content: bytes) -> str:
     elif content[128:132] == b"DICM":
         kind = "DICOM"
     else:
-        raise BadImage(path, "cannot be decoded: its content is neither JPEG, PNG nor DICOM")
+        raise BadImage(path, f"cannot be decoded: {_unknown(content)}")
     promised = SUFFIXES.get(path.suffix.lower(), kind)
     if promised != kind:
         raise BadImage(path, f"is named as {promised}, but its content is {kind}")
     return kind
 
 
-def _decode_jpeg(content: bytes, shorter_side: int) -> tuple[Grey, tuple[int, int]]:
-    """Halved by the decoder itself as often as stays above the size asked for: the pixels left out are never made."""
-    height, width, _, _ = simplejpeg.decode_jpeg_header(content)
-    factor = 1
-    while factor < 8 and min(height, width) > 2 * factor * shorter_side:  # JPEG's blocks are 8 px
-        factor *= 2
-    least = {"min_height": -(-height // factor), "min_width": -(-width // factor)}
-    return simplejpeg.decode_jpeg(content, "GRAY", **least)[:, :, 0], (height, width)
-
-
-def _decode_png(content: bytes, _: int) -> tuple[Grey, tuple[int, int]]:
-    with Image.open(io.BytesIO(content), formats=["PNG"]) as file:
-        file.load()
-        deep, colour = content[24] == 16, file.mode in ("RGB", "RGBA", "LA")  # the header's bit depth
-        if deep and colour:  # Pillow reads the upper eight bits only
-            whole = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_ANYDEPTH)
-            values = luma(np.asarray(whole))
-        else:
-            values = np.asarray(file if deep else file.convert("L"))
-    grey = stretch(values, float(values.min()), float(values.max())) if deep else values
-    return grey.astype(np.uint8, copy=False), (values.shape[0], values.shape[1])
-
-
-def _decode_dicom(content: bytes, _: int) -> tuple[Grey, tuple[int, int]]:
+def _decode_dicom(content: bytes, _: int) -> Decoded:
     try:
         from bench.data.dicom import read_grey  # pydicom takes a while to import, and few sets need it
     except ModuleNotFoundError as error:
@@ -215,9 +188,27 @@ def _decode_dicom(content: bytes, _: int) -> tuple[Grey, tuple[int, int]]:
     return grey, (grey.shape[0], grey.shape[1])
 
 
+def _unknown(content: bytes) -> str:
+    """What a file is that is none of those that are read, and what to do with it."""
+    other = next((name for start, name in OTHERS.items() if content.startswith(start)), None)
+    if other or content[4:8] == b"ftyp":  # as phones write
+        return f"its content is {other or 'HEIF'}, which is not read: write it as PNG, which keeps 16 bits"
+    if content.startswith(PACKED):
+        return "its content is packed (gzip or ZIP): unpack it"
+    little, big = content[1:4:2] == b"\0\0" and content[0] in BARE, content[:3:2] == b"\0\0" and content[1] in BARE
+    if little or big:
+        return (
+            "its content looks like DICOM without the preamble and the letters DICM, so how it is written is not "
+            "known: write it as a DICOM file (in pydicom, dcmread with force=True, then save_as with its transfer "
+            "syntax and enforce_file_format=True)"
+        )
+    return "its content is neither JPEG, PNG nor DICOM"
+
+
 def _short(error: BaseException) -> str:
-    """The first line of what a library says."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+    """What a library says, in one line."""
+    said = " ".join(str(error).split()) or type(error).__name__
+    return (said if len(said) <= LONGEST else f"{said[:LONGEST]} ...").rstrip(".")
 
 
-_DECODERS = {"JPEG": _decode_jpeg, "PNG": _decode_png, "DICOM": _decode_dicom}
+_DECODERS = {"JPEG": decode_jpeg, "PNG": decode_png, "DICOM": _decode_dicom}

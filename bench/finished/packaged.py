@@ -19,11 +19,19 @@ from bench.finished.exported import ABOUT, EXPORTED, TOLERANCE
 from bench.finished.saved import SavedRun, image_files
 from bench.paths import PROJECT
 
-CODE = ("bench/__init__.py", "bench/errors.py", "bench/data/__init__.py", "bench/data/decode.py", "bench/data/dicom.py")
+CODE = (
+    "bench/__init__.py",
+    "bench/errors.py",
+    "bench/data/__init__.py",
+    "bench/data/decode.py",
+    "bench/data/dicom.py",
+    "bench/data/grey.py",
+    "bench/data/pictures.py",
+)
 """What `bench.finished.served` imports of the harness: the very code that decoded the run's images."""
 SERVED = "bench/finished/served.py"
 NEEDED = ("mlflow", "numpy", "pandas", "onnxruntime", "opencv-python-headless", "simplejpeg", "pillow")
-DICOM = ("pydicom", "pylibjpeg-libjpeg", "pylibjpeg-openjpeg")
+DICOM = ("pydicom", "pylibjpeg", "pylibjpeg-libjpeg", "pylibjpeg-openjpeg")
 """Pinned where they are installed; a model without them reads JPEG and PNG."""
 COLUMN = "image"
 COMPARED = 8

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench.data.decode import BadImage, decode, resize, resized_shape
+from bench.data.decode import _DECODERS, BadImage, decode, resize, resized_shape
 from bench.data.phantom.files import FAULTS, FORMS, PADDING
 from bench.errors import DataError
 
@@ -90,8 +90,9 @@ def test_every_form_gives_the_same_picture(tmp_path, drawn, form):
     write(tmp_path / f"image{suffix}", drawn)
     read = decode(tmp_path / f"image{suffix}", 320).astype(int)
     expected = drawn.astype(int)
-    if form == "png16":  # shown over its own range
-        expected = np.rint((expected - expected.min()) * 255 / np.ptp(expected)).astype(int)
+    if form == "png16":  # shown from percentile to percentile of what lies between the ends of 16 bits
+        low, high = np.percentile(expected[(expected > 0) & (expected < 255)], (0.5, 99.5))
+        expected = np.rint(np.clip((expected - low) / (high - low), 0, 1) * 255).astype(int)
     if form == "dicom-inverted":
         assert (read[:, :PADDING] == 0).all()
         read, expected = read[:, PADDING:], expected[:, PADDING:]
@@ -104,7 +105,7 @@ def test_sixteen_bits_of_colour_keep_more_than_the_upper_eight(tmp_path):
     cv2.imwrite(str(tmp_path / "deep.png"), np.stack([ramp] * 3, -1))
     read = decode(tmp_path / "deep.png", 64)
     assert len(np.unique(read)) == 256
-    np.testing.assert_allclose(read, (ramp - 1000.0) * 255 / 500, atol=1)
+    np.testing.assert_allclose(read, np.clip((ramp - 1002.5) * 255 / 495, 0, 255), atol=1)
 
 
 def test_colour_becomes_luma(tmp_path):
@@ -152,6 +153,36 @@ def test_a_jpeg_cut_short_anywhere_is_refused(tmp_path, drawn, share):
 def test_a_name_that_promises_nothing_is_read_by_its_content(tmp_path, drawn):
     FORMS["dicom"][1](tmp_path / "1.2.840.10008", drawn)
     assert decode(tmp_path / "1.2.840.10008", 64).shape == resized_shape(320, 390, 64)
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"II*\0" + bytes(200), "its content is TIFF, which is not read: write it as PNG"),
+        (b"\0\0\0\x18ftypheic" + bytes(200), "its content is HEIF, which is not read: write it as PNG"),
+        (b"\x1f\x8b" + bytes(200), "its content is packed (gzip or ZIP): unpack it"),
+        (b"\x08\0\x05\0CS\x0a\0ISO_IR 100" + bytes(200), "looks like DICOM without the preamble"),
+        (b"\0\x08\0\x05CS\0\x0aISO_IR 100" + bytes(200), "looks like DICOM without the preamble"),
+    ],
+)
+def test_what_is_not_read_is_named_with_what_to_do(tmp_path, content, sentence):
+    (tmp_path / "image").write_bytes(content)
+    with pytest.raises(BadImage) as caught:
+        decode(tmp_path / "image", 64)
+    assert sentence in caught.value.reason
+
+
+def test_a_decoders_reason_is_told_to_its_end(tmp_path, drawn, monkeypatch):
+    def refuse(*_):
+        raise ValueError("exceptions were raised by all available plugins:\n  one: no header.\n  two: no end.\n")
+
+    monkeypatch.setitem(_DECODERS, "PNG", refuse)
+    Image.fromarray(drawn).save(tmp_path / "image.png")
+    with pytest.raises(BadImage) as caught:
+        decode(tmp_path / "image.png", 64)
+    assert caught.value.reason == (
+        "cannot be decoded: exceptions were raised by all available plugins: one: no header. two: no end"
+    )
 
 
 def test_dicom_without_its_packages_says_what_to_install(tmp_path, drawn, monkeypatch):

@@ -1,0 +1,96 @@
+"""Grey values of JPEG and PNG files, upright."""
+
+import io
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import simplejpeg
+from PIL import ExifTags, Image
+
+from bench.data.grey import Grey, contrast, luma, upright
+
+Decoded = tuple[Grey, tuple[int, int]]
+"""Grey values, and the (height, width) of the file's image: the former may be smaller."""
+
+SCAN, APP1, FILL = b"\xff\xda", b"\xff\xe1", b"\xff\xff"
+"""JPEG's markers: before the pixels, before what a camera says (EXIF, XMP), and filling. Source: ITU-T T.81, B.1."""
+PRINTED = ("CMYK", "YCCK")
+"""JPEG's colours for print, which libjpeg-turbo takes to be inverted, and Pillow where Adobe wrote them."""
+ORIENTATION = ExifTags.Base.Orientation
+DEEP = 16
+"""Bits a channel of PNG's largest depth."""
+LARGEST = 2.0**DEEP - 1
+
+
+def decode_jpeg(content: bytes, shorter_side: int) -> Decoded:
+    """A JPEG file's image, halved by the decoder itself as often as stays above the size asked for.
+
+    The pixels left out are never made.
+
+    Raises:
+        ValueError, OSError: it is no whole image.
+    """
+    height, width, colours, _ = simplejpeg.decode_jpeg_header(content)
+    if colours in PRINTED:
+        with _opened(content, "JPEG") as file:
+            return upright(np.asarray(file.convert("L")), (height, width), file.getexif().get(ORIENTATION))
+    factor = 1
+    while factor < 8 and min(height, width) > 2 * factor * shorter_side:  # JPEG's blocks are 8 px
+        factor *= 2
+    least = {"min_height": -(-height // factor), "min_width": -(-width // factor)}
+    grey = simplejpeg.decode_jpeg(content, "GRAY", **least)[:, :, 0]
+    return upright(grey, (height, width), _orientation(content))
+
+
+def decode_png(content: bytes, _: int) -> Decoded:
+    """A PNG file's image; transparency is ignored.
+
+    Raises:
+        ValueError, OSError, SyntaxError, Image.DecompressionBombError: it is no whole image, or several.
+    """
+    with _opened(content, "PNG") as file:
+        frames = getattr(file, "n_frames", 1)
+        if frames > 1:
+            raise ValueError(f"it holds {frames} frames, and one is expected")
+        file.load()
+        orientation = file.getexif().get(ORIENTATION)  # may be written behind the pixels
+        deep, colour = content[24] == DEEP, file.mode in ("RGB", "RGBA", "LA")  # the header's bit depth
+        values = _deep_luma(content) if deep and colour else np.asarray(file if deep else file.convert("L"))
+    grey = contrast(values, (0.0, LARGEST)) if deep else values.astype(np.uint8, copy=False)
+    return upright(grey, (values.shape[0], values.shape[1]), orientation)
+
+
+def _deep_luma(content: bytes) -> npt.NDArray[Any]:
+    """Of 16 bits a channel, of which Pillow reads the upper eight only."""
+    how = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
+    found = cv2.imdecode(np.frombuffer(content, np.uint8), how)
+    if found is None:
+        raise ValueError("OpenCV cannot decode its 16 bits of colour")
+    return luma(np.asarray(found))
+
+
+def _orientation(content: bytes) -> object:
+    """EXIF's Orientation of a JPEG file, None where it says none.
+
+    Pillow is asked where a camera may have said something; the headers of all others are passed in microseconds.
+    """
+    place = 2
+    while (marker := content[place : place + 2]) not in (SCAN, b""):
+        if marker in (APP1, FILL) or marker[0] != SCAN[0]:
+            with _opened(content, "JPEG") as file:
+                return file.getexif().get(ORIENTATION)
+        place += 2 + int.from_bytes(content[place + 2 : place + 4])
+    return None
+
+
+@contextmanager
+def _opened(content: bytes, kind: str) -> Iterator[Image.Image]:
+    """Pillow's image of a file; broken EXIF, which it warns of, says nothing."""
+    quiet = warnings.catch_warnings(action="ignore", category=UserWarning)
+    with quiet, Image.open(io.BytesIO(content), formats=[kind]) as file:
+        yield file
