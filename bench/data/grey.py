@@ -17,8 +17,8 @@ TAILS = (0.5, 99.5)
 without a window; there (github.com/bowang-lab/MedSAM, pre_CT_MR.py), too, black pixels take no part in them."""
 
 SAMPLED = 2**19
-"""Pixels, on a grid over the image, that percentiles are taken of at least, where there are so many: of so many drawn at
-random the 0.5th percentile is, by four standard errors, from the 0.46th to the 0.54th."""
+"""Pixels, on a grid over the image, that percentiles are taken of at least, where there are so many: of so many drawn
+at random the 0.5th percentile is, by four standard errors, from the 0.46th to the 0.54th."""
 
 UPRIGHT = {
     2: lambda grey: grey[:, ::-1],
@@ -38,7 +38,8 @@ def stretch(values: npt.NDArray[Any], low: float, high: float) -> Grey:
     """The `values` mapped linearly from low (0) to high (255), cut off outside; all 0 where the range is empty."""
     if high == low:
         return np.zeros(values.shape, np.uint8)
-    exact = np.dtype(np.float32 if values.dtype.itemsize <= 2 else np.float64)  # a float32 holds 24 bits
+    near = max(abs(low), abs(high)) <= 2**10 * abs(high - low)  # of a float32's 24 bits, 14 are left for the range
+    exact = np.dtype(np.float32 if near else np.float64)
     share = (values.astype(exact) - exact.type(low)) / exact.type(high - low)
     grey: Grey = np.rint(255 * np.clip(share, 0, 1)).astype(np.uint8)
     return grey

@@ -17,8 +17,8 @@ from bench.data.grey import Grey, contrast, luma, upright
 Decoded = tuple[Grey, tuple[int, int]]
 """Grey values, and the (height, width) of the file's image: the former may be smaller."""
 
-SCAN, APP1, FILL = b"\xff\xda", b"\xff\xe1", b"\xff\xff"
-"""JPEG's markers: before the pixels, before what a camera says (EXIF, XMP), and filling. Source: ITU-T T.81, B.1."""
+MARKER, SCAN, APP1 = 0xFF, 0xDA, 0xE1
+"""What begins each of JPEG's markers; that of the pixels, and of what a camera says (EXIF, XMP). Source: ITU-T T.81."""
 PRINTED = ("CMYK", "YCCK")
 """JPEG's colours for print, which libjpeg-turbo takes to be inverted, and Pillow where Adobe wrote them."""
 ORIENTATION = ExifTags.Base.Orientation
@@ -79,13 +79,13 @@ def _orientation(content: bytes) -> object:
 
     Pillow is asked where a camera may have said something; the headers of all others are passed in microseconds.
     """
-    place = 2
-    while (marker := content[place : place + 2]) not in (SCAN, b""):
-        if marker in (APP1, FILL) or marker[0] != SCAN[0]:
-            with _opened(content, "JPEG") as file:
-                return file.getexif().get(ORIENTATION)
-        place += 2 + int.from_bytes(content[place + 2 : place + 4])
-    return None
+    place, end = 2, len(content) - 3
+    while place < end and content[place] == MARKER and content[place + 1] not in (APP1, MARKER):
+        if content[place + 1] == SCAN:
+            return None
+        place += 2 + (content[place + 2] << 8 | content[place + 3])
+    with _opened(content, "JPEG") as file:
+        return file.getexif().get(ORIENTATION)
 
 
 @contextmanager
