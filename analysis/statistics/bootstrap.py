@@ -8,6 +8,7 @@ from scipy.sparse import csr_array
 
 from analysis.statistics.auroc import Floats, check_models
 from analysis.statistics.intervals import Interval as Interval
+from analysis.statistics.intervals import p_of_tails, tails_at
 from analysis.statistics.intervals import percentile_interval as percentile_interval
 
 Counts = npt.NDArray[np.unsignedinteger[Any]]
@@ -120,23 +121,37 @@ def bootstrap_auroc(labels: npt.ArrayLike, scores: npt.ArrayLike, counts: Counts
 
 
 def two_sided_p(differences: Floats) -> Floats:
-    """Two-sided bootstrap p-value of no difference: twice the smaller tail beyond 0, at most 1 and never 0.
+    """Two-sided p-value of no difference that follows from the percentile interval, at most 1 and never 0.
+
+    It is below 1 - level exactly where `percentile_interval` at that level leaves 0 out, unless so few replicates are
+    defined that its floor is higher.
 
     Args:
         differences: [..., b] replicates of a difference, NaN where undefined; B of them are defined.
 
     Returns:
-        [...] 2 (1 + count) / (B + 1), or NaN where none is defined.
+        [...] twice the smaller tail beyond 0, at least 2 / (B + 1), or NaN where none is defined.
 
-    >>> float(two_sided_p(np.array([0.1] * 98 + [-0.1])))
-    0.04
+    >>> float(two_sided_p(np.array([0.1] * 90 + [-0.1] * 10)).round(3)), float(two_sided_p(np.full(99, 0.1)))
+    (0.192, 0.02)
 
-    Source: the (1 + count) / (B + 1) rule is Davison and Hinkley, Bootstrap Methods and their Application, 1997, 4.2.
+    Source: the interval inverted; the floor is that of Davison and Hinkley, Bootstrap Methods, 1997, 4.2.
     """
-    n_defined = (~np.isnan(differences)).sum(axis=-1)
-    tail = np.minimum((differences <= 0).sum(axis=-1), (differences >= 0).sum(axis=-1))
-    p = np.minimum(1.0, 2 * (1 + tail) / (n_defined + 1))
-    return np.where(n_defined > 0, p, np.nan)
+    below, upto = tails_at(differences, np.zeros(differences.shape[:-1]))
+    return p_of_tails(below, upto, (~np.isnan(differences)).sum(axis=-1))
+
+
+def standard_error(replicates: Floats) -> Floats:
+    """Standard deviation (n - 1) of the defined replicates: [..., b] to [...], NaN where fewer than two are.
+
+    Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 6.
+    """
+    defined = ~np.isnan(replicates)
+    n = defined.sum(axis=-1)
+    total = np.where(defined, replicates, 0.0).sum(axis=-1)
+    mean = np.divide(total, n, out=np.zeros_like(total), where=n > 0)
+    squares = (np.where(defined, replicates - mean[..., None], 0.0) ** 2).sum(axis=-1)
+    return np.asarray(np.sqrt(np.divide(squares, n - 1, out=np.full_like(total, np.nan), where=n > 1)))
 
 
 def check_counts(counts: Counts, n: int) -> None:

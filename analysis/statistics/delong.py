@@ -97,7 +97,7 @@ def delong_interval(
         variances: [...] of them: the diagonal of `delong(...).covariance`.
         level: coverage between 0 and 1.
         scale: "logit" stays inside (0, 1) by itself, and covers better: 93.6 against 91.5 of 100 times with 20
-            positives and 180 negatives, where the AUROC is 0.85 (table in analysis/statistics/intervals.py).
+            positives and 180 negatives, where the AUROC is 0.85 (docs/statistics.md).
 
     Returns:
         Low and high [...]; NaN where the variance is 0 or undefined, since nothing is known about the error there.

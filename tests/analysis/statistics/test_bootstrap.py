@@ -171,14 +171,26 @@ def test_a_stratum_of_one_unit_is_drawn_once(rng):
 
 def test_p_value_follows_its_rule():
     differences = np.array([[0.1] * 999, [-0.1] * 999, [0.1, -0.1, 0.0] * 333, [0.1] * 979 + [-0.1] * 20])
-    assert two_sided_p(differences).tolist() == [0.002, 0.002, 1.0, 0.042]
+    assert two_sided_p(differences) == pytest.approx([0.002, 0.002, 1.0, 2 * 19.5 / 998])
+
+
+def test_p_value_is_below_5_percent_exactly_where_the_95_percent_interval_leaves_0_out(rng):
+    """Also where a replicate more or less in the tail decides, and where many replicates are exactly 0."""
+    differences = np.sort(rng.normal(size=(200, 1000)), axis=1)
+    differences -= differences[:, 20:31].mean(axis=1, keepdims=True) + rng.normal(scale=0.02, size=(200, 1))
+    differences[::3] = np.round(differences[::3], 1)
+    low, high, _ = percentile_interval(differences, 0.95)
+    outside = (low > 0) | (high < 0)
+    assert 20 < outside.sum() < 180
+    np.testing.assert_array_equal(two_sided_p(differences) < 0.05, outside)
+    np.testing.assert_array_equal(two_sided_p(-differences) < 0.05, outside)
 
 
 def test_p_value_is_never_zero_and_undefined_is_nan(rng):
     differences = rng.normal(rng.normal(size=(50, 1)), 0.5, size=(50, 99))
     p = two_sided_p(differences)
     assert ((p > 0) & (p <= 1)).all()
-    np.testing.assert_array_equal(two_sided_p(-differences), p)
+    np.testing.assert_allclose(two_sided_p(-differences), p, rtol=0, atol=1e-12)
     differences[0] = np.nan
     differences[1, 9:] = np.nan
     assert np.isnan(two_sided_p(differences)[0])
