@@ -10,11 +10,12 @@ import pandas as pd
 
 from analysis.errors import AnalysisError
 from analysis.statistics.auroc import Floats, auroc, labelled
-from analysis.statistics.bootstrap import Counts, bootstrap_auroc, draw_counts
+from analysis.statistics.bootstrap import METHOD, Counts, bootstrap_auroc, draw_counts
+from analysis.units import FEWEST, too_few, unit_codes, unit_strata
 
 MEAN = "mean"
-UNITS = {"study": ["patient", "study"], "patient": ["patient"], "image": ["path"]}
-"""What is resampled, and the key columns that name it."""
+SEEDS = ", seeds resampled"
+"""Added to the name of a method."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,11 @@ class Source:
     rng: np.random.Generator
     stratified: bool
 
+    @property
+    def method(self) -> str:
+        """What the column `method` of a table says of a percentile interval of these resamples."""
+        return f"{'stratified ' if self.stratified else ''}{METHOD}"
+
     def counts(self) -> list[Counts]:
         """How often each unit occurs in each resample, [b, u] for each task: one array for all, or strata of its own.
 
@@ -80,7 +86,11 @@ class Replicates:
         unit: what was resampled.
         n_units: how many of them there are.
         stratified: whether positives and negatives of each task were drawn apart.
-        source: what BCa and studentised intervals are made from; None where the replicates were put together later.
+        source: what other intervals are made from; None where the replicates were put together later.
+        parts: of each mean, the last entries of `tasks`, the tasks that it is over; without, all of them.
+        few: [t + 1] why there is no interval, such as `too few positives (3)`; empty where there is one. What is
+            resampled is NaN there, so that no table has an interval of it.
+        members: of each model the rows of the source, its training seeds; None where each is a cell of its own.
     """
 
     tasks: tuple[str, ...]
@@ -92,6 +102,24 @@ class Replicates:
     n_units: int
     stratified: bool = False
     source: Source | None = None
+    parts: tuple[tuple[int, ...], ...] = ()
+    few: tuple[str, ...] = ()
+    members: tuple[npt.NDArray[np.int64], ...] | None = None
+
+    @property
+    def seeds(self) -> bool:
+        """Whether a model is the mean over several training seeds."""
+        return self.members is not None and any(len(rows) > 1 for rows in self.members)
+
+    @property
+    def method(self) -> str:
+        """What the column `method` of a table says of a percentile interval of these replicates."""
+        return f"{'stratified ' if self.stratified else ''}{METHOD}{SEEDS if self.seeds else ''}"
+
+    def columns(self) -> list[tuple[int, ...]]:
+        """The tasks that each entry of `tasks` is made of: one, or those of a mean."""
+        n = len(self.tasks) - max(1, len(self.parts))
+        return [*((t,) for t in range(n)), *(self.parts or (tuple(range(n)),))]
 
 
 def align(frames: Mapping[str, pd.DataFrame], tasks: Sequence[str]) -> Evaluation:
@@ -120,42 +148,14 @@ def align(frames: Mapping[str, pd.DataFrame], tasks: Sequence[str]) -> Evaluatio
     )
 
 
-def unit_codes(keys: pd.DataFrame, unit: str) -> tuple[npt.NDArray[np.int64], int]:
-    """Which resampling unit each row belongs to: codes [n] from 0, and how many units there are.
-
-    Raises:
-        AnalysisError: an unknown unit, or images where the rows are studies.
-    """
-    if unit not in UNITS:
-        raise AnalysisError(f"unit={unit} is not one of {', '.join(UNITS)}")
-    if any(name not in keys.columns for name in UNITS[unit]):
-        raise AnalysisError(f"unit={unit} needs rows that are images, but the runs are evaluated by study")
-    codes = np.asarray(keys.groupby(UNITS[unit], sort=True).ngroup(), dtype=np.int64)
-    return codes, int(codes.max()) + 1
-
-
-def unit_strata(labels: Floats, codes: npt.NDArray[np.int64], n_units: int) -> npt.NDArray[np.int64]:
-    """One task's stratum of each unit: 2 with a positive row, 1 with negative rows only, 0 without a label.
-
-    Args:
-        labels: [n] 0, 1 or NaN, the task's.
-        codes: [n] the unit of each row, from 0.
-        n_units: how many units there are.
-
-    Returns:
-        [n_units] int64.
-
-    >>> unit_strata(np.array([0.0, 1.0, 0.0, np.nan]), np.array([0, 0, 1, 2]), 3).tolist()
-    [2, 1, 0]
-    """
-    strata = np.zeros(n_units, dtype=np.int64)
-    strata[codes[labels == 0]] = 1
-    strata[codes[labels == 1]] = 2
-    return strata
-
-
 def resample(
-    evaluation: Evaluation, *, unit: str, n_resamples: int, rng: np.random.Generator, stratified: bool = False
+    evaluation: Evaluation,
+    *,
+    unit: str,
+    n_resamples: int,
+    rng: np.random.Generator,
+    stratified: bool = False,
+    fewest: int = FEWEST,
 ) -> Replicates:
     """AUROC on the data and in resamples of whole units, the same resamples for every model and task.
 
@@ -167,6 +167,8 @@ def resample(
         stratified: for each task, draw the units with a positive, with negatives only and without a label apart, each
             to its own number. Tasks still share their draws but for the few that this takes, so the mean over tasks
             keeps their correlation nearly, not exactly.
+        fewest: units with a positive, and with a negative, below which a task's replicates are NaN, and those of every
+            mean that it is part of; the mean over the other tasks is then an entry of its own.
 
     Raises:
         AnalysisError: the rows hold no such unit.
@@ -183,22 +185,46 @@ def resample(
         by_row = [draw_counts(n_units, n_resamples, rng=rng)[:, codes]] * len(labels)
     values = np.stack([bootstrap_auroc(y, scores[:, t], by_row[t]) for t, y in enumerate(labels)], axis=1)
     estimates = np.array([[auroc(y, model[t]) for t, y in enumerate(labels)] for model in scores])
+    few = [too_few(y, codes, n_units, fewest) for y in labels]
+    values[:, [bool(why) for why in few]] = np.nan
+    means, parts = _means(evaluation.tasks, few)
     return Replicates(
-        tasks=(*evaluation.tasks, MEAN),
-        estimates=with_mean(estimates),
-        resampled=with_mean(values),
-        n=np.append(known.sum(axis=1), known.any(axis=0).sum()),
-        n_positive=np.append((labels == 1).sum(axis=1), np.nan),
+        tasks=(*evaluation.tasks, *means),
+        estimates=with_mean(estimates, parts),
+        resampled=with_mean(values, parts),
+        n=np.append(known.sum(axis=1), [known[list(part)].any(axis=0).sum() for part in parts]),
+        n_positive=np.append((labels == 1).sum(axis=1), [np.nan] * len(parts)),
         unit=unit,
         n_units=n_units,
         stratified=stratified,
         source=source,
+        parts=parts,
+        few=(*few, *(_of_tasks(evaluation.tasks, few, part) for part in parts)),
     )
 
 
-def with_mean(values: Floats) -> Floats:
-    """Appends the mean over tasks, the second axis; NaN wherever one of them is."""
-    return np.concatenate([values, values.mean(axis=1, keepdims=True)], axis=1)
+def with_mean(values: Floats, parts: Sequence[Sequence[int]] = ()) -> Floats:
+    """Appends means over tasks, the second axis; NaN wherever one of their tasks is.
+
+    Args:
+        values: [m, t, ...].
+        parts: the tasks of each mean; without, one mean over all.
+    """
+    means = [values[:, list(part)].mean(axis=1, keepdims=True) for part in parts or [range(values.shape[1])]]
+    return np.concatenate([values, *means], axis=1)
+
+
+def _means(tasks: Sequence[str], few: Sequence[str]) -> tuple[list[str], tuple[tuple[int, ...], ...]]:
+    """Names of the means and their tasks: over all, and before it over those with an interval where some have none."""
+    every, left = tuple(range(len(tasks))), tuple(t for t, why in enumerate(few) if not why)
+    if len(left) in (len(tasks), 0, 1):
+        return [MEAN], (every,)
+    without = "_and_".join(task for task, why in zip(tasks, few, strict=True) if why)
+    return [f"{MEAN}_without_{without}", MEAN], (left, every)
+
+
+def _of_tasks(tasks: Sequence[str], few: Sequence[str], part: Sequence[int]) -> str:
+    return "; ".join(f"{tasks[t]}: {few[t]}" for t in part if few[t])
 
 
 def _stack(frame: pd.DataFrame, kind: str, tasks: Sequence[str]) -> Floats:

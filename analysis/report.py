@@ -136,7 +136,7 @@ def _make(folder: Path, settings: Settings, words: Sequence[str], results: Resul
             style.save(picture.figure, picture.points, folder / "figures", picture.name)
     verdicts = verdicts_dict(results.tables["verdicts"], results.barriers)
     _json(folder / "verdicts.json", verdicts)
-    origin = provenance(settings, words, results.cells)
+    origin = provenance(settings, words, results.cells, unit=results.unit, cautions=results.cautions)
     _json(folder / "provenance.json", origin)
     page = render(settings, results, made, origin, reload=reload)
     (folder / "index.html").write_text(page, encoding="utf-8")

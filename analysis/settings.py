@@ -12,8 +12,8 @@ from analysis.errors import SettingsError
 
 PROJECT = Path(__file__).resolve().parent.parent
 DEFAULTS = PROJECT / "conf" / "report.yaml"
-UNIT_WORDS = ("study", "patient", "image")
-INTERVAL_WORDS = ("percentile", "bca", "studentised")
+UNIT_WORDS = ("auto", "study", "patient", "image")
+INTERVAL_WORDS = ("delong", "percentile", "bca", "studentised")
 WIDTH_WORDS = ("one", "two")
 FONT_WORDS = ("sans", "serif")
 RULES = {
@@ -70,7 +70,7 @@ class Settings:
     out: str = "report"
     resamples: int = 1000
     level: float = 0.95
-    unit: str = "study"
+    unit: str = "auto"
     seed: int = 0
     data: str | None = None
     data_fingerprint: str | None = None
@@ -78,8 +78,9 @@ class Settings:
     protocol: str | None = None
     protocol_settings: str | None = None
     sweep: str | None = None
+    tasks: str | None = None
     evaluation: EvaluationFilter = field(default_factory=EvaluationFilter)
-    interval: str = "percentile"
+    interval: str = "delong"
     stratified: bool = False
     permutations: int = 10_000
     margin: float = 0.01

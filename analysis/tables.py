@@ -226,7 +226,11 @@ def escape_markdown(text: str) -> str:
 def _estimates(rows: pd.DataFrame, *, signed: bool) -> dict[str, str]:
     mean = rows[rows["task"] == MEAN].iloc[0]
     columns = {"Mean": mean["estimate"], "Low": mean["low"], "High": mean["high"]}
-    columns |= {heading(row["task"]): row["estimate"] for _, row in rows[rows["task"] != MEAN].iterrows()}
+    for row in rows[rows["task"] != MEAN].to_dict("records"):
+        name = heading(row["task"])
+        columns[name] = row["estimate"]
+        if str(row["task"]).startswith(f"{MEAN}_"):  # offered where the mean over all tasks has no interval
+            columns |= {f"{name}, low": row["low"], f"{name}, high": row["high"]}
     return {name: number(value, signed=signed) for name, value in columns.items()}
 
 

@@ -129,6 +129,7 @@ def test_nothing_is_too_long_without_a_reason():
 
 LAYERS = [
     {"analysis.errors", "analysis.reference", "analysis.settings", "analysis.statistics", "analysis.views"},
+    {"analysis.units"},
     {"analysis.evaluation"},
     {"analysis.tables"},
     {"analysis.store", "analysis.questions"},

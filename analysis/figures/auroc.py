@@ -83,10 +83,11 @@ def figure(auroc: pd.DataFrame, points: pd.DataFrame, notes: Sequence[str] = (),
     """
     mean, height = auroc[auroc["task"] == MEAN], _height(points)
     about = [interval_note(mean), *unnamed_note(height)]
+    n_tasks = auroc.loc[~auroc["task"].str.startswith(MEAN), "task"].nunique()
     with rc_context(form.rc):
         made, (ax,) = canvas(form, 18 + height * (bottom(points) + 0.6), [*notes, *about])
         draw(points, ax, form)
-        ax.set_xlabel(f"Mean AUROC of {auroc['task'].nunique() - 1} tasks")
+        ax.set_xlabel(f"Mean AUROC of {n_tasks} tasks")
         legend(made, _handles(points), form)
         settle(made)
         return made

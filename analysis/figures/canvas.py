@@ -90,14 +90,18 @@ def interval_note(frame: pd.DataFrame, extra: str = "") -> str:
     """What the bars are: `Bars: 95 % percentile bootstrap interval, n = 200 studies, 1000 resamples.` as a sentence.
 
     Args:
-        frame: level, method, n_units, unit, n_resamples; its first row speaks for all.
+        frame: low, level, method, n_units, unit, n_resamples; the first row with an interval speaks for all.
         extra: put after the name of the interval, such as `paired`.
     """
     if frame.empty:
         return "There is nothing to compare."
-    first = frame.iloc[0]
+    known = frame[frame["low"].notna()] if "low" in frame else frame
+    if known.empty:
+        return f"There are no bars: {frame['method'].iloc[0]}."
+    first = known.iloc[0]
     words = [f"{100 * first['level']:.4g} % {first['method']} interval", extra]
-    words += [f"n = {count(int(first['n_units']), str(first['unit']))}", f"{first['n_resamples']} resamples"]
+    words += [f"n = {count(int(first['n_units']), str(first['unit']))}"]
+    words += [f"{first['n_resamples']} resamples"] if first["n_resamples"] else []
     return f"Bars: {', '.join(word for word in words if word)}."
 
 

@@ -72,7 +72,7 @@ def roc_figure(points: pd.DataFrame, notes: Sequence[str] = (), form: Format = T
     """
     first = points.iloc[0]
     about = (
-        f"Bands: pointwise {100 * first['level']:.4g} % percentile bootstrap interval of the true-positive rate, n = "
+        f"Bands: pointwise {100 * first['level']:.4g} % {first['method']} interval of the true-positive rate, n = "
         f"{count(int(first['n_units']), str(first['unit']))}, {first['n_resamples']} resamples."
     )
     return _by_task(points, draw_roc, ("False-positive rate", "True-positive rate"), [*notes, about], form)

@@ -16,13 +16,17 @@ from analysis.store.uris import mask, resolve_uri
 PACKAGES = ("chextransfer-bench", "mlflow", "numpy", "scipy", "pandas", "pyarrow", "matplotlib", "jinja2", "omegaconf")
 
 
-def provenance(settings: Settings, words: Sequence[str], cells: pd.DataFrame) -> dict[str, Any]:
+def provenance(
+    settings: Settings, words: Sequence[str], cells: pd.DataFrame, *, unit: str, cautions: Sequence[str] = ()
+) -> dict[str, Any]:
     """What provenance.json holds; no password and no environment variable is in it.
 
     Args:
         settings: of the report.
         words: what was typed after the command.
         cells: the finished runs in the report.
+        unit: what was resampled, chosen where the settings say `auto`.
+        cautions: on what the settings make of the intervals.
     """
     return {
         "tracking_uri": mask(resolve_uri(settings.tracking.uri)),
@@ -34,10 +38,14 @@ def provenance(settings: Settings, words: Sequence[str], cells: pd.DataFrame) ->
         "settings": {
             "resamples": settings.resamples,
             "level": settings.level,
-            "unit": settings.unit,
+            "unit": unit,
+            "unit_asked": settings.unit,
+            "interval": settings.interval,
+            "tasks": settings.tasks,
             "seed": settings.seed,
             "filters": settings.filters(),
         },
+        "cautions": list(cautions),
         "runs": [
             {"run_id": run["run_id"], "name": run["name"], "cell": run["cell"], "git": run["git"]}
             for run in cells.to_dict("records")

@@ -1,6 +1,9 @@
 """The report's order: which tables and figures belong together, and what is said about each."""
 
+import pandas as pd
+
 from analysis import tables
+from analysis.evaluation import MEAN
 from analysis.figures import auroc as auroc_figure
 from analysis.figures import boost as boost_figure
 from analysis.figures import correlation as correlation_figure
@@ -13,16 +16,19 @@ from analysis.page.parts import Picture, Section, Table
 from analysis.questions import boosts, family, pareto, seeds, truncation
 from analysis.questions.associations import correlation_display, of_record
 from analysis.questions.best import best_note
+from analysis.questions.interval_methods import DELONG
 from analysis.questions.power import reach_note
 from analysis.questions.verdicts import verdicts_display
 from analysis.results import Results
 from analysis.settings import Settings
-from analysis.tables import count
+from analysis.tables import count, heading
+from analysis.units import AUTO, FEWEST
 
 MIN_POINTS = 3
 """Architectures from which a coefficient can take more than two values."""
 FEW_POSITIVES = 50
-"""Fewer positives than this in a task call for a word about percentile intervals (tests/analysis/test_coverage.py)."""
+"""Fewer positives than this in a task call for a word about percentile intervals (docs/statistics.md)."""
+UNIT_WHY = {"study": "no patient has several studies here", "patient": "patients have several studies here"}
 UNTESTED = "p-values are two-sided; those that are not marked as Holm's are not corrected."
 
 
@@ -49,31 +55,63 @@ def sections(settings: Settings, results: Results) -> list[Section]:
 def notes(settings: Settings, results: Results) -> list[str]:
     """What every table needs beside it, wherever it is taken."""
     table, rule = results.tables["auroc"], results.cells.iloc[0]
-    level = f"{100 * settings.level:.4g} %"
+    units = count(table["n_units"].iloc[0], results.unit)
+    names = list(dict.fromkeys(table.loc[(table["task"] == MEAN) & table["low"].notna(), "method"])) or ["no"]
+    joint = f"{settings.resamples} resamples of {units}, the same for every cell"
     lines = [
         f"AUROC by {rule['evaluation.level']}"
         + (f", {rule['evaluation.views']} over its views. " if rule["evaluation.level"] == "study" else ". ")
-        + f"Low and High: {level} {table['method'].iloc[0]} interval of the mean over tasks, {settings.resamples} "
-        f"resamples of {count(table['n_units'].iloc[0], settings.unit)}, the same for every cell.",
+        + f"Low and High: {100 * settings.level:.4g} % interval of the mean over tasks ({', '.join(names)}; the column "
+        + f"method names each row's), from {units if settings.interval == DELONG else joint}."
+        + (f" Every other table: percentile intervals from {joint}." if settings.interval == DELONG else "")
     ]
+    lines += [f"The unit is {results.unit}: {UNIT_WHY[results.unit]}."] if settings.unit == AUTO else []
+    if settings.tasks is not None:
+        lines.append(f"Only these tasks were asked for (tasks=): {settings.tasks}; Mean is over them.")
     short = table[table["n_defined"] < table["n_resamples"]]
+    short = short[short["n_defined"] > 0]
     if len(short):
         lines.append(
             f"{len(short)} of the {len(table)} intervals rest on fewer resamples, as the others lack a class: "
             f"{short['n_defined'].min()} at the least (n_defined in auroc.csv)."
         )
-    rare = table["n_positive"].min()
+    return [*_said(results), *lines, *_few_notes(settings, table)]
+
+
+def _few_notes(settings: Settings, table: pd.DataFrame) -> list[str]:
+    """Tasks without an interval and what is offered instead; tasks that are separable; percentiles of few positives."""
+    lines, tasks = [], table[table["n_positive"].notna()]
+    none = tasks[tasks["method"].str.startswith("too few")].drop_duplicates("task")
+    if len(none):
+        said = "; ".join(f"{heading(row['task'])}: {row['method']}" for row in none.to_dict("records"))
+        other = [task for task in dict.fromkeys(table["task"]) if task.startswith(f"{MEAN}_")]
+        lines.append(
+            f"No interval, and none of the mean over tasks: {said}. It takes {FEWEST} of each, counted by unit. "
+            + (f"{heading(other[0])} is a row of its own in every table; " if other else "")
+            + "tasks=NAME,NAME makes a report on chosen tasks."
+        )
+    apart = tasks[tasks["estimate"].isin([0.0, 1.0]) & tasks["low"].notna()]
+    if len(apart):
+        lines.append(
+            f"{len(apart)} AUROCs are 0 or 1: no resample can show an error that the data do not, so their bound is "
+            "one-sided and exact, from pairs of studies with none in common (Clopper and Pearson 1934)."
+        )
+    rare = tasks["n_positive"].min()
     if settings.interval == "percentile" and rare < FEW_POSITIVES:
         lines.append(
-            f"A task has as few as {rare} positives: percentile intervals of so few cover less than they say (92.5 of "
-            "100 times with 20 positives in 200, by simulation); interval=bca or interval=studentised cover 94 and 96."
+            f"A task has as few as {rare} positives, and percentile intervals of fewer than {FEW_POSITIVES} cover less "
+            "than they say: by simulation 81 to 93 of 100 with 10 to 20 positives; interval=delong covers 95 to 98."
         )
-    return [*([results.warning] if results.warning else []), *results.incomplete, *lines]
+    return lines
+
+
+def _said(results: Results) -> list[str]:
+    return [*([results.warning] if results.warning else []), *results.incomplete, *results.cautions]
 
 
 def _heads(results: Results) -> list[str]:
     """What stands above a figure: what must not be lost when it is taken alone."""
-    return [*([results.warning] if results.warning else []), *results.incomplete]
+    return _said(results)
 
 
 def _form(settings: Settings) -> Format:
@@ -163,9 +201,9 @@ def _family(settings: Settings, results: Results) -> Section:
     if enough:
         drawn = family_figure.table(results.points)
         about = (
-            f"Bars: {100 * settings.level:.4g} % percentile bootstrap interval over the test set, {settings.resamples} "
+            f"Bars: {100 * settings.level:.4g} % {results.resampling} interval over the test set, {settings.resamples} "
         )
-        about += f"resamples, unit {settings.unit}."
+        about += f"resamples, unit {results.unit}."
         made = family_figure.figure(drawn, [*_heads(results), about], _form(settings))
         pictures.append(Picture("family", made, drawn, "AUROC against size, a line for each family"))
     return Section("Family against size", [table], pictures, absent)

@@ -22,7 +22,7 @@ def with_best(auroc: pd.DataFrame, replicates: Replicates, *, level: float) -> p
         `difference_from_best` at most 0; `p_from_best` two-sided and paired, by the normal distribution from the
         bootstrap's standard error, NaN for the best itself; `p_from_best_holm` corrected over the other cells of the
         task; `tied_with_best`: the best, and every cell whose corrected difference is not significant. False, and NaN,
-        where an AUROC is undefined.
+        where an AUROC is undefined. Of a task with too few positives nothing is told apart: all tie, without a p-value.
 
     Source: Holm, Scandinavian Journal of Statistics 1979. The best is chosen on the same studies, so that its own lead
         is flattered, which makes ties rarer; the correction makes them more frequent.
@@ -37,6 +37,9 @@ def with_best(auroc: pd.DataFrame, replicates: Replicates, *, level: float) -> p
         best = int(np.nanargmax(values))
         draws = replicates.resampled[:, task] - replicates.resampled[best, task]
         difference[:, task] = values - values[best]
+        if np.isnan(draws).all():  # too few positives: nothing can be told apart
+            tied[:, task] = ~np.isnan(values)
+            continue
         p[:, task] = normal_p(difference[:, task], standard_error(draws))
         p[best, task] = np.nan
         tested = ~np.isnan(p[:, task])

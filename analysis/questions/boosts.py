@@ -11,7 +11,7 @@ from analysis.evaluation import Replicates
 from analysis.questions.compare import TAIL, normal_p, pair_cells, standard_error, tail
 from analysis.questions.seeds import draw_weights, numbers
 from analysis.statistics.auroc import Floats
-from analysis.statistics.bootstrap import METHOD, percentile_interval, two_sided_p
+from analysis.statistics.bootstrap import percentile_interval, two_sided_p
 from analysis.statistics.multiplicity import holm
 from analysis.statistics.variance import ROUNDING
 
@@ -23,9 +23,9 @@ POOLED_COLUMNS = [
 ]
 MEAN_BOOST, SLOPE = "mean boost", "slope"
 NOTE = (
-    "Holm's and Benjamini and Hochberg's corrections are over the architectures, each task a family of its own, and of "
-    "the normal p-values (p_normal, from the bootstrap's standard error), as the bootstrap's own p_value cannot fall "
-    "under p_floor."
+    "p follows from the interval: below 1 - level exactly where that leaves 0 out. Holm's and Benjamini and Hochberg's "
+    "corrections are over the architectures, each task a family of its own; of p_normal, from the bootstrap's standard "
+    "error, where p_value is the bootstrap's own and cannot fall under p_floor."
 )
 """What belongs below the table of boosts."""
 
@@ -34,8 +34,9 @@ def corrected(boosts: pd.DataFrame) -> pd.DataFrame:
     """The boosts with p-values corrected for the number of architectures: p_holm, p_bh, n_tests, p_floor added.
 
     A family of tests is one task's rows: the architectures' means are the family of record, and each task's rows one
-    of their own. What is corrected is `p_normal`: over k tests the bootstrap's p-values cannot fall under k times
-    `p_floor`, 2 / (B + 1), and at 1,000 resamples 16 of them rest on one or two resamples in the tail.
+    of their own. What is corrected is `p_value` where it has no floor (`interval=delong`), else `p_normal`: over k
+    tests the bootstrap's p-values cannot fall under k times `p_floor`, 2 / (B + 1), and at 1,000 resamples 16 of
+    them rest on one or two resamples in the tail.
 
     Args:
         boosts: what `boost_table` gives; rows without a p-value are left out of their family.
@@ -44,14 +45,17 @@ def corrected(boosts: pd.DataFrame) -> pd.DataFrame:
         positively dependent tests, as boosts on the same studies are).
     """
     result = boosts.assign(p_holm=np.nan, p_bh=np.nan, n_tests=0, p_floor=np.nan)
-    for rows in boosts.groupby("task", sort=False).indices.values():
-        p_values = boosts["p_normal"].to_numpy(dtype=float)[rows]
+    floored = boosts["n_resamples"].to_numpy() > 0
+    every = np.where(floored, boosts["p_normal"].to_numpy(dtype=float), boosts["p_value"].to_numpy(dtype=float))
+    for positions in boosts.groupby("task", sort=False).indices.values():
+        rows = np.asarray(positions)
+        p_values = every[rows]
         tested = rows[~np.isnan(p_values)]
         result.loc[result.index[rows], "n_tests"] = len(tested)
         if len(tested) == 0:
             continue
         for column, correct in (("p_holm", holm), ("p_bh", false_discovery_control)):
-            result.loc[result.index[tested], column] = correct(boosts["p_normal"].to_numpy(dtype=float)[tested])
+            result.loc[result.index[tested], column] = correct(every[tested])
     defined = result["n_defined"].to_numpy(dtype=float)
     result["p_floor"] = np.where(defined > 0, np.minimum(1.0, 2 / (defined + 1)), np.nan)
     return result
@@ -145,6 +149,5 @@ def _summary(estimate: float, draws: Floats, level: float) -> dict[str, Any]:
         "p_value": float(two_sided_p(draws)),
         "se": float(error),
         "p_normal": float(normal_p(np.asarray(estimate), error)),
-        "method": METHOD,
         "n_defined": int(interval.n_defined),
     }

@@ -10,7 +10,7 @@ from statsmodels.stats.proportion import proportion_confint
 from analysis.evaluation import Source
 from analysis.questions.compare import CELL_COLUMNS
 from analysis.statistics.auroc import Floats, labelled
-from analysis.statistics.bootstrap import METHOD, percentile_interval
+from analysis.statistics.bootstrap import percentile_interval
 
 BINS, IN_BIN = 10, 20
 """Bins of a curve at most, and rows that each has at least."""
@@ -100,7 +100,7 @@ def calibration_table(cells: pd.DataFrame, source: Source | None, *, level: floa
         return pd.DataFrame(columns=COLUMNS)
     evaluation, rows = source.evaluation, []
     records = [{name: row[name] for name in CELL_COLUMNS} for row in cells.to_dict("records")]
-    shared = {"level": level, "method": METHOD, "unit": source.unit, "n_units": source.n_units}
+    shared = {"level": level, "method": source.method, "unit": source.unit, "n_units": source.n_units}
     for t, (task, counts) in enumerate(zip(evaluation.tasks, source.counts(), strict=True)):
         known = labelled(evaluation.labels[t])
         labels, scores = evaluation.labels[t][known], evaluation.scores[:, t, known]

@@ -7,9 +7,9 @@ import pandas as pd
 from scipy.stats import norm
 
 from analysis.evaluation import Replicates
-from analysis.questions.interval_methods import intervals, method_name
+from analysis.questions.interval_methods import DELONG, intervals
 from analysis.statistics.auroc import Floats
-from analysis.statistics.bootstrap import METHOD, two_sided_p
+from analysis.statistics.bootstrap import standard_error as standard_error
 
 CELL_COLUMNS = ["cell", "arch", "family", "pretrained", "truncate", "seed"]
 TAIL = ["level", "method", "unit", "n", "n_positive", "n_resamples", "n_defined", "n_units"]
@@ -69,13 +69,14 @@ def auroc_table(
         runs: m rows, in the order of the replicates: cell, arch, family, pretrained, truncate, seed.
         replicates: of the same m models.
         level: coverage of the intervals.
-        interval: percentile, bca or studentised.
+        interval: delong, percentile, bca or studentised; the last two take networks of one seed.
 
     Returns:
-        AUROC_COLUMNS; estimate, low and high on the scale 0 to 1, NaN where undefined.
+        AUROC_COLUMNS; estimate, low and high on the scale 0 to 1, NaN where undefined. `method` says what the row's
+        interval is, or why there is none, such as `too few positives (3)`; `n_resamples` is 0 where it needs none.
     """
     bounds = intervals(replicates, level=level, method=interval)
-    method = method_name(interval, stratified=replicates.stratified)
+    without = {"n_resamples": 0} if interval == DELONG else {}
     rows = [
         {
             **{name: run[name] for name in CELL_COLUMNS},
@@ -83,8 +84,8 @@ def auroc_table(
             "estimate": replicates.estimates[m, t],
             "low": bounds.low[m, t],
             "high": bounds.high[m, t],
-            **tail(replicates, t, level),
-            "method": method,
+            **(tail(replicates, t, level) | without),
+            "method": bounds.method[m, t],
             "n_defined": int(bounds.n_defined[m, t]),
         }
         for m, run in enumerate(runs.to_dict("records"))
@@ -103,12 +104,12 @@ def boost_table(
             `group_seeds` gives.
         replicates: of the same m models.
         level: coverage of the intervals.
-        interval: percentile, bca or studentised; the last two take networks of one seed.
+        interval: delong, percentile, bca or studentised; the last two take networks of one seed.
 
     Returns:
         BOOST_COLUMNS, with no rows where no cell has its partner; estimate, low and high on the scale -1 to 1.
-        `p_value` goes with the interval and has a floor of 2 / (B + 1); `p_normal`, from the standard error `se`, has
-        none.
+        `p_value` follows from the interval: below 1 - level exactly where that leaves 0 out. From B resamples it has a
+        floor of 2 / (B + 1); `p_normal`, from the standard error `se`, has none.
     """
     records = runs.to_dict("records")
     both = pair_cells(runs).both
@@ -119,44 +120,28 @@ def boost_table(
     contrasts[np.arange(len(both)), both["pretrained"]] = 1
     contrasts[np.arange(len(both)), both["scratch"]] = -1
     bounds = intervals(replicates, level=level, method=interval, contrasts=contrasts)
-    method = method_name(interval, stratified=replicates.stratified)
+    without = {"n_resamples": 0} if interval == DELONG else {}
     for pair, (pretrained, scratch) in enumerate(both.itertuples(index=False)):
-        differences = replicates.resampled[pretrained] - replicates.resampled[scratch]
-        p_values = two_sided_p(differences)
         estimates = replicates.estimates[pretrained] - replicates.estimates[scratch]
-        errors = standard_error(differences)
-        p_normals = normal_p(estimates, errors)
+        p_normals = normal_p(estimates, bounds.se[pair])
         for t, task in enumerate(replicates.tasks):
             row = {
                 **{name: records[pretrained][name] for name in ("arch", "family", "truncate", "seed")},
                 "estimate": estimates[t],
                 "low": bounds.low[pair, t],
                 "high": bounds.high[pair, t],
-                "p_value": p_values[t],
-                "se": errors[t],
+                "p_value": bounds.p_value[pair, t],
+                "se": bounds.se[pair, t],
                 "p_normal": p_normals[t],
                 "task": task,
                 "cell_pretrained": records[pretrained]["cell"],
                 "cell_scratch": records[scratch]["cell"],
-                **tail(replicates, t, level),
-                "method": method,
+                **(tail(replicates, t, level) | without),
+                "method": bounds.method[pair, t],
                 "n_defined": int(bounds.n_defined[pair, t]),
             }
             rows.append(row)
     return pd.DataFrame(rows, columns=BOOST_COLUMNS).astype({"n_positive": "Int64"})
-
-
-def standard_error(replicates: Floats) -> Floats:
-    """Standard deviation (n - 1) of the defined replicates: [..., b] to [...], NaN where fewer than two are.
-
-    Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 6.
-    """
-    defined = ~np.isnan(replicates)
-    n = defined.sum(axis=-1)
-    total = np.where(defined, replicates, 0.0).sum(axis=-1)
-    mean = np.divide(total, n, out=np.zeros_like(total), where=n > 0)
-    squares = (np.where(defined, replicates - mean[..., None], 0.0) ** 2).sum(axis=-1)
-    return np.asarray(np.sqrt(np.divide(squares, n - 1, out=np.full_like(total, np.nan), where=n > 1)))
 
 
 def normal_p(estimates: Floats, errors: Floats) -> Floats:
@@ -172,6 +157,11 @@ def normal_p(estimates: Floats, errors: Floats) -> Floats:
     return np.asarray(2 * norm.sf(np.abs(z)))
 
 
+def why_none(replicates: Replicates, t: int) -> str:
+    """Why task `t` has no interval; empty where it has one."""
+    return replicates.few[t] if replicates.few else ""
+
+
 def tail(replicates: Replicates, t: int, level: float) -> dict[str, object]:
     """What a row of task `t` says of how its interval was made: TAIL without `n_defined`.
 
@@ -182,7 +172,7 @@ def tail(replicates: Replicates, t: int, level: float) -> dict[str, object]:
     """
     return {
         "level": level,
-        "method": METHOD,
+        "method": why_none(replicates, t) or replicates.method,
         "unit": replicates.unit,
         "n": int(replicates.n[t]),
         "n_positive": None if np.isnan(replicates.n_positive[t]) else int(replicates.n_positive[t]),

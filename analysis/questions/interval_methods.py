@@ -1,28 +1,40 @@
-"""Intervals of joint replicates by the method that was asked for: percentile, BCa or studentised."""
+"""Intervals of joint replicates by the method that was asked for: DeLong, percentile, BCa or studentised."""
 
 import numpy as np
 import numpy.typing as npt
 
 from analysis.errors import AnalysisError
-from analysis.evaluation import Replicates, with_mean
+from analysis.evaluation import Replicates, Source, with_mean
+from analysis.questions.closed_intervals import Bounds, closed_bounds, set_separable
 from analysis.statistics.auroc import Floats, leave_out_auroc
-from analysis.statistics.intervals import Interval, bca_interval, percentile_interval, studentised_interval
+from analysis.statistics.bootstrap import Counts, standard_error, two_sided_p
+from analysis.statistics.intervals import (
+    Interval,
+    bca_interval,
+    bca_p,
+    percentile_interval,
+    studentised_interval,
+    studentised_p,
+)
 from analysis.statistics.studentised import bootstrap_errors
 
-INTERVALS = {"percentile": "percentile", "bca": "BCa", "studentised": "studentised"}
-"""How an interval is made from replicates, and what a table calls it."""
+DELONG = "delong"
+INTERVALS = {DELONG: "DeLong", "percentile": "percentile", "bca": "BCa", "studentised": "studentised"}
+"""How an interval is made, and what a table calls it; of DeLong's the rows say more (`closed_intervals`)."""
 
 
 def intervals(
     replicates: Replicates, *, level: float, method: str = "percentile", contrasts: npt.ArrayLike | None = None
-) -> Interval:
-    """Intervals of every model, or of every contrast of models, on each task and the mean: arrays [k, t + 1].
+) -> Bounds:
+    """Intervals of every model, or of every contrast of models, on each task and the means: arrays [k, t + 1].
 
     Args:
         replicates: of m models on t tasks.
         level: coverage between 0 and 1.
-        method: percentile, bca (jackknife over the units that were resampled) or studentised (bootstrap-t with DeLong's
-            standard errors, by unit; its bounds are cut off at the statistic's range).
+        method: delong (see `closed_bounds`), percentile, bca (jackknife over the units that were resampled) or
+            studentised (bootstrap-t with DeLong's standard errors, by unit; its bounds are cut off at the statistic's
+            range). By any of them a single AUROC of 0 or 1 has the exact one-sided bound. The p-value follows from the
+            interval.
         contrasts: [k, m] weights of the models, say 1 and -1 for a difference; without, each model for itself.
 
     Raises:
@@ -32,31 +44,84 @@ def intervals(
     if method not in INTERVALS:
         raise AnalysisError(f"interval={method} is not one of {', '.join(INTERVALS)}")
     weights = np.eye(len(replicates.estimates)) if contrasts is None else np.asarray(contrasts, dtype=np.float64)
-    estimates, resampled = _contrast(weights, replicates.estimates), _contrast(weights, replicates.resampled)
-    if method == "percentile":
-        return percentile_interval(resampled, level)
-    source = replicates.source
-    if source is None:
-        raise AnalysisError(f"interval={method} needs the data behind the replicates; use interval=percentile here")
-    labels, scores = source.evaluation.labels, source.evaluation.scores
-    if method == "bca":
-        left_out = [leave_out_auroc(y, scores[:, t], source.codes) for t, y in enumerate(labels)]
-        return bca_interval(estimates, resampled, _contrast(weights, with_mean(np.stack(left_out, axis=1))), level)
-    once = np.ones((1, source.n_units), dtype=np.uint8)
-    errors = bootstrap_errors(labels, scores, once, units=source.codes, contrasts=weights)[..., 0]
-    within = bootstrap_errors(labels, scores, source.counts(), units=source.codes, contrasts=weights)
-    low, high, n_defined = studentised_interval(estimates, errors, resampled, within, level)
-    lowest, highest = np.minimum(weights, 0).sum(axis=1)[:, None], np.maximum(weights, 0).sum(axis=1)[:, None]
-    return Interval(np.maximum(low, lowest), np.minimum(high, highest), n_defined)
+    estimates = _contrast(weights, replicates.estimates)
+    if method == DELONG:
+        bounds = closed_bounds(replicates, _source(replicates, method), weights, estimates, level)
+    else:
+        bounds = _resampled(replicates, method, weights, estimates, level)
+        if contrasts is None and replicates.source is not None:
+            set_separable(bounds, replicates.source, estimates, level)
+    for t, why in enumerate(replicates.few):
+        if why:
+            bounds.low[:, t] = bounds.high[:, t] = np.nan
+            bounds.method[:, t] = why
+    return bounds
 
 
 def method_name(method: str, *, stratified: bool) -> str:
-    """What the column `method` of a table says.
+    """What the column `method` of a table says of an interval from resamples.
 
     >>> method_name("bca", stratified=True)
     'stratified BCa bootstrap'
     """
     return f"{'stratified ' if stratified else ''}{INTERVALS[method]} bootstrap"
+
+
+def _resampled(replicates: Replicates, method: str, weights: Floats, estimates: Floats, level: float) -> Bounds:
+    resampled = _contrast(weights, replicates.resampled)
+    if method == "percentile":
+        made, p_values, name = percentile_interval(resampled, level), two_sided_p(resampled), replicates.method
+    else:
+        source, name = _source(replicates, method), method_name(method, stratified=replicates.stratified)
+        if replicates.seeds:
+            raise AnalysisError(
+                f"interval={method} takes networks of one training seed, and some here have several; use "
+                "interval=delong or interval=percentile, or choose one seed's runs"
+            )
+        by = _bca if method == "bca" else _studentised
+        made, p_values = by(replicates, source, weights, estimates, resampled, level)
+    names = np.full(estimates.shape, name, dtype=object)
+    return Bounds(made.low, made.high, made.n_defined, p_values, standard_error(resampled), names)
+
+
+def _bca(
+    replicates: Replicates, source: Source, weights: Floats, estimates: Floats, resampled: Floats, level: float
+) -> tuple[Interval, Floats]:
+    labels, scores = source.evaluation.labels, source.evaluation.scores
+    by_task = np.stack([leave_out_auroc(y, scores[:, t], source.codes) for t, y in enumerate(labels)], axis=1)
+    left_out = _contrast(weights, with_mean(by_task, replicates.parts))
+    return bca_interval(estimates, resampled, left_out, level), bca_p(estimates, resampled, left_out)
+
+
+def _studentised(
+    replicates: Replicates, source: Source, weights: Floats, estimates: Floats, resampled: Floats, level: float
+) -> tuple[Interval, Floats]:
+    once = [np.ones((1, source.n_units), dtype=np.uint8)] * len(source.evaluation.tasks)
+    errors = _errors(replicates, source, once, weights)[..., 0]
+    within = _errors(replicates, source, source.counts(), weights)
+    made = studentised_interval(estimates, errors, resampled, within, level)
+    lowest, highest = np.minimum(weights, 0).sum(axis=1)[:, None], np.maximum(weights, 0).sum(axis=1)[:, None]
+    cut = Interval(np.maximum(made.low, lowest), np.minimum(made.high, highest), made.n_defined)
+    return cut, studentised_p(estimates, errors, resampled, within)
+
+
+def _errors(replicates: Replicates, source: Source, counts: list[Counts], weights: Floats) -> Floats:
+    """Standard errors of every task and mean within each resample: [k, t + 1, b]."""
+    labels, scores = source.evaluation.labels, source.evaluation.scores
+    errors = bootstrap_errors(labels, scores, counts, units=source.codes, contrasts=weights)
+    means = [
+        errors[:, -1:] if len(part) == len(labels) else bootstrap_errors(
+            labels[part], scores[:, part], [counts[t] for t in part], units=source.codes, contrasts=weights
+        )[:, -1:]
+        for part in map(list, replicates.parts)
+    ]  # fmt: skip
+    return np.concatenate([errors[:, :-1], *means], axis=1)
+
+
+def _source(replicates: Replicates, method: str) -> Source:
+    if replicates.source is None:
+        raise AnalysisError(f"interval={method} needs the data behind the replicates; use interval=percentile here")
+    return replicates.source
 
 
 def _contrast(weights: Floats, values: Floats) -> Floats:

@@ -7,7 +7,7 @@ import pandas as pd
 from analysis.evaluation import MEAN, Replicates
 from analysis.questions.seeds import numbers
 from analysis.statistics.auroc import Floats
-from analysis.statistics.bootstrap import METHOD, percentile_interval
+from analysis.statistics.bootstrap import percentile_interval
 
 COSTS = ("parameters", "macs", "latency_ms")
 """Columns that cost: a count, multiply-accumulates of one image, and milliseconds an image."""
@@ -93,5 +93,5 @@ def pareto_table(groups: pd.DataFrame, replicates: Replicates, *, level: float) 
         )  # fmt: skip
         parts.append(part[known].sort_values(["x", "estimate"], ascending=[True, False], kind="stable"))
     table = pd.concat(parts, ignore_index=True)
-    table = table.assign(level=level, method=METHOD, unit=replicates.unit, n_units=replicates.n_units)
+    table = table.assign(level=level, method=replicates.method, unit=replicates.unit, n_units=replicates.n_units)
     return table.assign(n_resamples=resampled.shape[-1])[COLUMNS]

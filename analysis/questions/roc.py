@@ -6,7 +6,8 @@ import pandas as pd
 
 from analysis.evaluation import Source
 from analysis.statistics.auroc import Floats, check_models, labelled
-from analysis.statistics.bootstrap import BLOCK, METHOD, Counts, check_counts, percentile_interval
+from analysis.statistics.bootstrap import BLOCK, Counts, check_counts, percentile_interval
+from analysis.units import too_few
 
 GRID = np.linspace(0, 1, 101)
 """False-positive rates at which curves are read."""
@@ -66,20 +67,22 @@ def roc_table(cells: pd.DataFrame, models: list[int], source: Source, *, level: 
         level: coverage of the band at each false-positive rate; the whole curve lies in it less often.
 
     Returns:
-        COLUMNS, one row a task, model and false-positive rate; a task that lacks a class has none.
+        COLUMNS, one row a task, model and false-positive rate; a task that lacks a class has none. No band, and the
+        reason in `method`, where a task has too few positives or negatives.
     """
     evaluation, parts = source.evaluation, []
     for t, (task, counts) in enumerate(zip(evaluation.tasks, source.counts(), strict=True)):
         labels, by_row = evaluation.labels[t], counts[:, source.codes]
-        once = np.ones((1, labels.size), dtype=np.uint8)
+        few, once = too_few(labels, source.codes, source.n_units), np.ones((1, labels.size), dtype=np.uint8)
         for model in models:
             estimate = sensitivity(labels, evaluation.scores[model, t], once, GRID)[0]
             if np.isnan(estimate).any():
                 continue
             draws = sensitivity(labels, evaluation.scores[model, t], by_row, GRID)
-            band = percentile_interval(draws.T, level)
+            band = percentile_interval(np.full_like(draws.T, np.nan) if few else draws.T, level)
             row = {name: cells.iloc[model][name] for name in COLUMNS[1:5]}
-            row |= {"task": task, "level": level, "method": METHOD, "unit": source.unit, "n_units": source.n_units}
+            row |= {"task": task, "level": level, "method": few or source.method}
+            row |= {"unit": source.unit, "n_units": source.n_units}
             row |= {"n": int(labelled(labels).sum()), "n_positive": int((labels == 1).sum())}
             columns = {"fpr": GRID, "estimate": estimate, "low": band.low, "high": band.high}
             parts.append(pd.DataFrame({**columns, "n_defined": band.n_defined}).assign(**row, n_resamples=len(draws)))

@@ -104,6 +104,11 @@ def group_seeds(
         n_positive=replicates.n_positive,
         unit=replicates.unit,
         n_units=replicates.n_units,
+        stratified=replicates.stratified,
+        source=replicates.source,
+        parts=replicates.parts,
+        few=replicates.few,
+        members=tuple(members),
     )
     return groups, grouped
 
@@ -154,7 +159,8 @@ def seed_note(groups: pd.DataFrame) -> str:
     least, most = groups["n_seeds"].min(), groups["n_seeds"].max()
     return (
         f"Means over {least if least == most else f'{least} to {most}'} seeds; seeds are resampled with the "
-        "studies. With few seeds such intervals can be too narrow: the seeds' own spread is in a table of its own."
+        "studies, and the variance between them is added where the method says `with seeds`. With few seeds such "
+        "intervals can be too narrow: the seeds' own spread is in a table of its own."
         + (
             ""
             if several == len(groups)

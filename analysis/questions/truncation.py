@@ -155,6 +155,7 @@ def smallest_tables(
             )
             factors.setdefault((bool(rows["pretrained"].iloc[0]), rule), []).append(factor)
     about = {"margin": margin, "level": level, "unit": replicates.unit, "n_units": replicates.n_units}
+    about["method"] = replicates.method
     means = [_factor(key, np.stack(values), level) for key, values in factors.items()]
     order = sorted(range(len(means)), key=lambda i: not means[i][0]["pretrained"])
     return (

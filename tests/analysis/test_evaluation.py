@@ -3,9 +3,10 @@ import pandas as pd
 import pytest
 
 from analysis.errors import AnalysisError
-from analysis.evaluation import Evaluation, align, resample, unit_codes
+from analysis.evaluation import Evaluation, align, resample
 from analysis.statistics.auroc import auroc
 from analysis.statistics.bootstrap import bootstrap_auroc
+from analysis.units import choose_unit, clustered, unit_codes
 from analysis.views import aggregate_views
 
 TASKS = ("atelectasis", "edema")
@@ -30,7 +31,8 @@ def test_the_mean_is_undefined_wherever_a_task_is():
         **{"label/x": [1.0, 0.0, 0.0, 0.0], "label/y": [1.0, 1.0, 0.0, 0.0]},
         **{"score/x": [0.9, 0.5, 0.4, 0.3], "score/y": [0.9, 0.1, 0.4, 0.3]},
     )
-    made = resample(align({"m": frame}, ["x", "y"]), unit="study", n_resamples=300, rng=np.random.default_rng(0))
+    rng = np.random.default_rng(0)
+    made = resample(align({"m": frame}, ["x", "y"]), unit="study", n_resamples=300, rng=rng, fewest=1)
     x, y, mean = made.resampled[0]
     lost = np.isnan(x) | np.isnan(y)
     assert 0 < lost.sum() < 300
@@ -157,7 +159,7 @@ def test_strata_lose_no_class_and_unstratified_draws_do():
     lost = [
         np.isnan(
             resample(
-                evaluation, unit="study", n_resamples=500, rng=np.random.default_rng(0), stratified=stratified
+                evaluation, unit="study", n_resamples=500, rng=np.random.default_rng(0), stratified=stratified, fewest=1
             ).resampled
         ).sum()
         for stratified in (False, True)
@@ -200,3 +202,44 @@ def test_the_source_draws_the_same_resamples_again(evaluation):
     assert counts[0] is counts[1]
     again = bootstrap_auroc(evaluation.labels[1], evaluation.scores[:, 1], counts[1][:, made.source.codes])
     np.testing.assert_array_equal(made.resampled[:, 1], again)
+
+
+def labelled_by(n_positive, n=60):
+    """Three tasks on studies of a patient each, with so many positives; scores of two models."""
+    keys = pd.DataFrame({"patient": [f"p{i:02d}" for i in range(n)], "study": [f"s{i:02d}" for i in range(n)]})
+    rng = np.random.default_rng(3)
+    labels = np.stack([(np.arange(n) < k).astype(float) for k in n_positive])
+    return Evaluation(keys, ("x", "y", "z"), labels, labels + rng.normal(size=(2, 3, n)))
+
+
+def test_a_task_with_too_few_positives_has_no_replicates_and_the_mean_over_the_others_is_offered():
+    made = resample(labelled_by((20, 9, 55)), unit="study", n_resamples=50, rng=np.random.default_rng(0))
+    assert made.tasks == ("x", "y", "z", "mean")  # y lacks positives and z negatives: no two tasks are left to average
+    assert made.few == ("", "too few positives (9)", "too few negatives (5)",
+                        "y: too few positives (9); z: too few negatives (5)")  # fmt: skip
+    made = resample(labelled_by((20, 3, 30)), unit="study", n_resamples=50, rng=np.random.default_rng(0))
+    assert made.tasks == ("x", "y", "z", "mean_without_y", "mean")
+    assert np.isnan(made.resampled[:, [1, 4]]).all()
+    assert not np.isnan(made.resampled[:, [0, 2, 3]]).any()
+    np.testing.assert_allclose(made.resampled[:, 3], made.resampled[:, [0, 2]].mean(axis=1))
+    np.testing.assert_allclose(made.estimates[:, 3], made.estimates[:, [0, 2]].mean(axis=1))
+    np.testing.assert_allclose(made.estimates[:, 4], made.estimates[:, :3].mean(axis=1))
+
+
+def test_units_and_not_rows_are_counted():
+    made = labelled_by((20, 20, 20))
+    keys = made.keys.assign(patient=[f"p{i // 3}" for i in range(60)])
+    few = resample(Evaluation(keys, made.tasks, made.labels, made.scores), unit="patient", n_resamples=20,
+                   rng=np.random.default_rng(0)).few  # fmt: skip
+    assert few[0] == "too few positives (7)"  # 20 rows of 7 patients
+
+
+def test_the_unit_follows_the_data():
+    keys = pd.DataFrame({"patient": list("abc"), "study": list("uvw"), "path": list("xyz")})
+    assert choose_unit(keys, "auto") == "study"
+    assert choose_unit(keys.assign(patient=list("aab")), "auto") == "patient"
+    assert choose_unit(keys.assign(patient=list("aab"), study=list("uuw")), "auto") == "study"  # views of one study
+    assert choose_unit(keys.assign(patient=list("aab")), "study") == "study"
+    views = keys.assign(patient=list("aab"), study=list("uuw"))
+    assert [clustered(views, unit) for unit in ("study", "image")] == [0, 1]
+    assert clustered(keys.assign(patient=list("aab")), "patient") == 0

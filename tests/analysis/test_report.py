@@ -67,8 +67,9 @@ def test_numbers_agree_with_scikit_learn_on_the_saved_predictions(written, four_
         assert np.isnan(rows.loc["mean", "n_positive"])
     assert (table["low"] <= table["estimate"]).all()
     assert (table["estimate"] <= table["high"]).all()
-    assert set(table["unit"]) == {"study"}
-    assert set(table["n_resamples"]) == {200}
+    assert set(table["unit"]) == {"patient"}  # of whom some have two studies
+    assert set(table["n_resamples"]) == {0}
+    assert set(pd.read_csv(written / "tables" / "pareto.csv")["n_resamples"]) <= {200}
 
 
 def test_boost_is_pretrained_minus_scratch(written):
@@ -184,15 +185,24 @@ def test_units_change_the_intervals_and_not_the_estimates(written, four_cells, t
                 f"out={tmp_path}",
                 "resamples=200",
                 "permutations=20",
-                "unit=patient",
+                "unit=study",
             ]
         )
         == 0
     )
-    by_study, by_patient = (pd.read_csv(folder / "tables" / "auroc.csv") for folder in (written, tmp_path))
+    by_patient, by_study = (pd.read_csv(folder / "tables" / "auroc.csv") for folder in (written, tmp_path))
     assert (by_patient["estimate"] == by_study["estimate"]).all()
     assert (by_patient["low"] != by_study["low"]).all()
     assert set(by_patient["n_units"]) == {60}
+    caution = "unit=study takes studies for independent, and"
+    page, plain = ((folder / "index.html").read_text(encoding="utf-8") for folder in (tmp_path, written))
+    assert f'<p class="banner" role="alert">{caution}' in page
+    assert caution in (tmp_path / "tables" / "boost.md").read_text(encoding="utf-8")
+    assert caution not in plain
+    assert "The unit is patient: patients have several studies here." in plain
+    origins = [json.loads((folder / "provenance.json").read_text()) for folder in (tmp_path, written)]
+    assert [origin["settings"]["unit"] for origin in origins] == ["study", "patient"]
+    assert [len(origin["cautions"]) for origin in origins] == [1, 0]
 
 
 def test_real_runs_get_no_warning_and_a_missing_partner_is_named(store, tmp_path, capsys):
@@ -229,8 +239,33 @@ def test_a_task_without_positives_is_undefined_and_said_to_be(store, tmp_path, p
     assert main([*store.words, f"out={tmp_path / 'r'}", "resamples=20", "permutations=20"]) == 0
     table = pd.read_csv(tmp_path / "r" / "tables" / "auroc.csv").set_index("task")
     assert table.loc[["edema", "mean"], ["estimate", "low", "high"]].isna().all(axis=None)
-    assert table.loc[["edema", "mean", "atelectasis"], "n_defined"].tolist() == [0, 0, 20]
-    assert "n/a" in (tmp_path / "r" / "index.html").read_text(encoding="utf-8")
+    assert table.loc["edema", "method"] == "too few positives (0)"
+    assert table.loc["mean", "method"] == "edema: too few positives (0)"
+    others = table.drop(index=["edema", "mean", "mean_without_edema"])
+    assert others["low"].notna().all()
+    row = table.loc["mean_without_edema"]  # offered, and named as such
+    assert row["estimate"] == pytest.approx(others["estimate"].mean())
+    assert row["low"] < row["estimate"] < row["high"]
+    page = (tmp_path / "r" / "index.html").read_text(encoding="utf-8")
+    assert "n/a" in page
+    assert "Mean without edema, low" in page
+    assert "none of the mean over tasks: Edema: too few positives (0)" in page
+
+
+def test_a_task_can_be_left_out_of_the_report(store, tmp_path, predictions, capsys):
+    frame = predictions(0)
+    frame["label/edema"] = np.nan
+    store.add(frame=frame)
+    words = [*store.words, "resamples=20", "permutations=20"]
+    kept = "atelectasis,cardiomegaly,consolidation,pleural_effusion"
+    assert main([*words, f"out={tmp_path / 'r'}", f"tasks={kept}"]) == 0
+    table = pd.read_csv(tmp_path / "r" / "tables" / "auroc.csv").set_index("task")
+    assert table.index.tolist() == [*kept.split(","), "mean"]
+    assert table.loc["mean", "estimate"] == pytest.approx(table["estimate"].iloc[:4].mean())
+    assert table["low"].notna().all()
+    assert "Only these tasks were asked for (tasks=)" in (tmp_path / "r" / "tables" / "auroc.md").read_text()
+    assert main([*words, f"out={tmp_path / 's'}", "tasks=hernia"]) == 1
+    assert "tasks=hernia: the runs were evaluated on atelectasis, cardiomegaly" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -124,8 +124,9 @@ def test_holm_is_over_the_sixteen_architectures(tables):
     boost = read(tables, "boost")
     mean = boost[boost["task"] == "mean"]
     assert set(mean["n_tests"]) == {16}
-    assert (mean["p_holm"] >= mean["p_normal"]).all()
-    assert mean["p_holm"].min() == pytest.approx(min(1.0, 16 * mean["p_normal"].min()))
+    assert (mean["p_holm"] >= mean["p_value"]).all()
+    assert mean["p_holm"].min() == pytest.approx(min(1.0, 16 * mean["p_value"].min()))
+    assert ((boost["p_value"] < 0.05) == ((boost["low"] > 0) | (boost["high"] < 0))).all()
 
 
 def test_verdicts_come_from_the_tables(tables):
@@ -143,7 +144,7 @@ def test_verdicts_come_from_the_tables(tables):
     assert verdicts["size_predicts_scratch"]["low"] == pytest.approx(size["low"])
 
 
-@pytest.mark.parametrize("interval", ["bca", "studentised"])
+@pytest.mark.parametrize("interval", ["percentile", "bca", "studentised"])
 def test_other_intervals_move_the_bounds_and_not_the_estimates(sweep, tables, interval):
     made = computed(sweep, "resamples=200", "permutations=500", f"interval={interval}")
     for name in ("auroc", "boost"):
@@ -151,12 +152,18 @@ def test_other_intervals_move_the_bounds_and_not_the_estimates(sweep, tables, in
         np.testing.assert_allclose(other["estimate"], plain["estimate"], rtol=0, atol=1e-15)
         assert (other["low"] != plain["low"]).mean() > 0.9
         assert set(other["method"]) == {f"{'BCa' if interval == 'bca' else interval} bootstrap"}
+    boost = made["boost"]
+    outside = (boost["low"] > 0) | (boost["high"] < 0)
+    assert 0 < outside.sum() < len(boost)
+    assert ((boost["p_value"] < 0.05) == outside).all()
 
 
 def test_stratified_resamples_never_lose_a_class(sweep):
     table = computed(sweep, "resamples=100", "permutations=100", "stratified=true")["auroc"]
-    assert (table["n_defined"] == 100).all()
-    assert set(table["method"]) == {"stratified percentile bootstrap"}
+    assert set(table["method"]) == {"DeLong score", "DeLong score, MOVER"}  # strata have no part in these
+    made = computed(sweep, "resamples=100", "permutations=100", "stratified=true", "interval=percentile")
+    for name in ("auroc", "boost", "boost_pooled", "truncation", "truncation_factors", "pareto", "calibration"):
+        assert set(made[name]["method"]) == {"stratified percentile bootstrap"}, name
 
 
 def test_several_seeds_become_one_network(store, tmp_path, predictions):
@@ -174,6 +181,10 @@ def test_several_seeds_become_one_network(store, tmp_path, predictions):
     row = spread[(spread["task"] == "mean") & spread["pretrained"]].iloc[0]
     values = auroc[(auroc["task"] == "mean") & auroc["pretrained"]]["estimate"]
     assert row["sd"] == pytest.approx(values.std(ddof=1))
+    assert mean["method"].tolist() == ["paired DeLong t, with seeds"]
+    assert boost["method"].str.startswith("paired DeLong t, with seeds").all()
+    for name in ("boost_pooled", "pareto"):
+        assert set(read(tmp_path / "r", name)["method"]) <= {"percentile bootstrap, seeds resampled"}, name
     assert "Means over 3 seeds" in (tmp_path / "r" / "index.html").read_text()
 
 
@@ -182,4 +193,6 @@ def test_other_intervals_of_several_seeds_are_refused_with_the_way_out(store, tm
         for pretrained in (True, False):
             store.add("resnet18", pretrained, seed=seed, frame=predictions(7 * seed + pretrained))
     assert main([*store.words, f"out={tmp_path / 'r'}", "resamples=50", "interval=bca"]) == 1
-    assert "use interval=percentile" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "interval=bca takes networks of one training seed, and some here have several" in error
+    assert "use interval=delong or interval=percentile" in error

@@ -37,7 +37,7 @@ def test_filters_are_text_as_typed():
         ("resamples=null", "resamples must be a whole number"),
         ("level=95", "level must be a number between 0 and 1"),
         ("level=nan", "level must be a number between 0 and 1"),
-        ("unit=hospital", "unit must be one of study, patient, image"),
+        ("unit=hospital", "unit must be one of auto, study, patient, image"),
         ("seed=-1", "seed must be a whole number of at least 0"),
         ("evaluation.views=median", "evaluation.views must be max or mean"),
         ("experiment=", "experiment must be a text that is not empty"),

@@ -16,6 +16,7 @@ def roc_points(tasks=5):
             fpr = np.linspace(0, 1, 11)
             row = {"task": f"task_{t}", "cell": cell, "arch": arch, "family": family, "pretrained": pretrained}
             row |= {"level": 0.95, "unit": "study", "n": 90, "n_positive": 20, "n_resamples": 500, "n_units": 100}
+            row |= {"method": "percentile bootstrap"}
             band = {"fpr": fpr, "estimate": fpr**0.5, "low": fpr**0.7, "high": fpr**0.3}
             parts.append(pd.DataFrame(band).assign(**row))
     return pd.concat(parts, ignore_index=True)

@@ -37,7 +37,7 @@ def test_no_password_is_written_down(monkeypatch):
         monkeypatch.setenv(name, "s3cret")
     uri = "postgresql://me:s3cret@host/db"
     cells = pd.DataFrame([{"run_id": "r", "name": "n", "cell": "c", "git": "g"}])
-    made = provenance(Settings(tracking=TrackingSettings(uri)), [f"tracking.uri={uri}"], cells)
+    made = provenance(Settings(tracking=TrackingSettings(uri)), [f"tracking.uri={uri}"], cells, unit="study")
     assert "s3cret" not in str(made)
     assert made["tracking_uri"] == "postgresql://me:***@host/db"
     assert made["command"] == "python -m analysis.report tracking.uri=postgresql://me:***@host/db"
