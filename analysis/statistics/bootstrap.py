@@ -144,6 +144,9 @@ def two_sided_p(differences: Floats) -> Floats:
 def standard_error(replicates: Floats) -> Floats:
     """Standard deviation (n - 1) of the defined replicates: [..., b] to [...], NaN where fewer than two are.
 
+    >>> float(standard_error(np.array([1.0, 2.0, 3.0, np.nan])))
+    1.0
+
     Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 6.
     """
     defined = ~np.isnan(replicates)

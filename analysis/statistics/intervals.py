@@ -120,6 +120,10 @@ def studentised_p(estimates: Floats, errors: Floats, replicates: Floats, replica
     Returns:
         [...]; NaN where the interval is, at least 2 / (B + 1) of B replicates with a t.
 
+    >>> draws, errors = np.linspace(0.5, 1.5, 99), np.ones(99)
+    >>> round(float(studentised_p(np.array(1.0), np.array(4.0), draws, errors)), 2)
+    0.5
+
     Source: the interval inverted, Efron and Tibshirani 1993, section 12.5.
     """
     estimates, errors = np.asarray(estimates, dtype=np.float64), np.asarray(errors, dtype=np.float64)
@@ -165,6 +169,9 @@ def p_of_tails(below: Floats, upto: Floats, n_defined: npt.NDArray[np.int64]) ->
     Args:
         below, upto: what `tails_at` gives.
         n_defined: [...] replicates that they rest on.
+
+    >>> float(p_of_tails(np.array(0.9), np.array(0.9), np.array(999)).round(3))
+    0.2
     """
     return np.asarray(np.clip(2 * np.minimum(upto, 1 - below), 2 / (n_defined + 1), 1.0))
 

@@ -11,7 +11,7 @@ MODULES = tuple(
 )
 
 
-@pytest.mark.parametrize("name", [*MODULES, "evaluation", "questions.interval_methods"])
+@pytest.mark.parametrize("name", [*MODULES, "units", "questions.interval_methods"])
 def test_examples_give_what_they_print(name):
     outcome = doctest.testmod(importlib.import_module(f"analysis.{name}"))
     assert outcome.attempted > 0
