@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test test-slow test-all test-analysis test-lowest coverage mutation audit lint perf reference screenshots
+.PHONY: help demo test test-slow test-all test-analysis test-lowest coverage mutation audit lint operating perf reference screenshots
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ audit: ## known vulnerabilities of the pinned versions; asks the package index
 	$(PYTHON) -m venv --clear .venv-audit
 	.venv-audit/bin/python -m pip install --quiet pip-audit
 	.venv-audit/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip
+
+operating: $(INSTALLED) ## how often each verdict and interval is wrong, by simulation; an hour on two cores
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.operating.verdicts
 
 perf: $(INSTALLED) ## the performance table, a line a figure; minutes
 	$(BIN)/python -m tests.perf.statistics

@@ -46,10 +46,11 @@ from analysis.questions.scatter import (
 )
 from analysis.questions.truncation import COLUMNS as TRUNCATION
 from analysis.questions.verdicts import verdicts_display, verdicts_table
+from analysis.statistics.streams import stream
 from analysis.tables import number, p_value, plain, write_table
 
 KEY = ["x", "y", "subset", "method"]
-NOT_PUBLISHED = "The paper's text was not in reach, and its truncated networks are not published one by one."
+NOT_PUBLISHED = "The paper's text was not in reach: its truncated networks are not in the sources we could read."
 
 
 @dataclass
@@ -173,13 +174,13 @@ def published_networks(points: pd.DataFrame) -> pd.DataFrame:
 
 def evaluate(settings: PaperSettings) -> Paper:
     """Every figure, from the stored points."""
-    rng = np.random.default_rng(settings.seed)
+    streams = {name: stream(settings.seed, name) for name in ("correlations", "digitisation", "verdicts")}
     clouds = published_clouds(reference.figure1())
-    shared: dict[str, Any] = {"level": settings.level, "n_resamples": settings.resamples, "rng": rng}
-    table = correlations(clouds, n_permutations=settings.permutations, **shared)
-    read = digitisation_rows(clouds, error=reference.DIGITISED_ERROR, **shared)
+    shared: dict[str, Any] = {"level": settings.level, "n_resamples": settings.resamples}
+    table = correlations(clouds, n_permutations=settings.permutations, rng=streams["correlations"], **shared)
+    read = digitisation_rows(clouds, error=reference.DIGITISED_ERROR, rng=streams["digitisation"], **shared)
     statistics = correlation_statistics(table)
-    verdicts = with_needed(verdicts_table(read_claims(), statistics), rng=rng)
+    verdicts = with_needed(verdicts_table(read_claims(), statistics), rng=streams["verdicts"])
     points = points_table(clouds, level=settings.level)
     return Paper(
         beside=_beside(table, read),
@@ -196,9 +197,9 @@ def summary(paper: Paper) -> str:
     shown = correlation_display(paper.table[paper.table["interval"] != "digitisation"])
     verdicts = verdicts_display(paper.verdicts)[["Claim", "Verdict", "n", "Would be decided by"]]
     parts = [
-        "CheXtransfer's correlations, computed again from the points of its Figure 1, with intervals it does not give:",
+        "CheXtransfer's correlations, computed again from the points of its Figure 1, with intervals of ours:",
         plain(_beside_display(paper.beside)),
-        "By three methods, the interval from resampled architectures and in closed form:",
+        "By three methods, with architectures alike within families and as if they were independent:",
         plain(shown.drop(columns=["n"])),
         "What the rules of conf/claims.yaml make of these points:",
         plain(verdicts),
@@ -276,8 +277,8 @@ def _notes(clouds: Sequence[Scatter], settings: PaperSettings) -> list[str]:
         f"Not readable there: AUROC from scratch of {', '.join(labels)}. What needs it rests on {clouds[-1].y.size} "
         "architectures, and the paper's own figure on all 16: the two are not estimates of the same thing.",
         "The names of the Inception, MNASNet and MobileNet points were inferred from their top-1.",
-        f"Low and High: {level} percentile bootstrap over architectures, {settings.resamples} resamples; the intervals "
-        "carry nothing of the paper's finite test set, of which too little is known.",
+        f"Low and High: {level} closed form for as many independent architectures as these are worth, which are alike "
+        "within families; the intervals carry nothing of the paper's finite test set, of which too little is known.",
         *(reach_note(n, settings.level) for n in sorted({cloud.y.size for cloud in clouds}, reverse=True)),
         "Reading: what the error of digitising AUROC alone does to the coefficient. The paper's figures are quoted.",
     ]

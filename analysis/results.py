@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,9 +23,10 @@ from analysis.questions.pareto import pareto_table
 from analysis.questions.power import with_needed
 from analysis.questions.scatter import collect, points_table
 from analysis.questions.seeds import group_seeds, spread_table
-from analysis.questions.truncation import smallest_tables, truncation_table
+from analysis.questions.truncation import factors_table, smallest_table, truncation_table
 from analysis.questions.verdicts import barriers, verdicts_table
 from analysis.settings import Settings
+from analysis.statistics.streams import stream
 from analysis.store.artifacts import load_predictions
 from analysis.store.cards import Cards, load_cards
 from analysis.store.cells import left_out, select_cells
@@ -50,8 +52,8 @@ class Results:
         partners: cells without their pretrained or scratch partner.
         tables: raw long frames by name, one CSV file each.
         points: of the correlations' point clouds.
-    networks: AUROC of the groups of seeds, in the form of the table `auroc`.
-    curves: of few networks.
+        networks: AUROC of the groups of seeds, in the form of the table `auroc`.
+        curves: of few networks.
         cards: of the data behind the cells.
         maps: recorded with the cells; None where no X-rays are wanted.
         mistakes: of the best cells; None where no X-rays are wanted.
@@ -104,20 +106,25 @@ def evaluate(settings: Settings) -> Results:
         )
     except ValueError as error:
         raise AnalysisError(f"the predictions of experiment {settings.experiment}: {error}") from error
-    # A generator of its own for all that is not about the test set: adding a table must not move the others' intervals.
-    rng = np.random.default_rng([settings.seed, 1])
-    groups, grouped = group_seeds(cells, replicates, rng=rng)
+    groups, grouped = group_seeds(cells, replicates, rng=stream(settings.seed, "seeds"))
     claims = read_claims()
     blocked = barriers(cells, claims.requires)
-    tables = _tables(settings, cells, replicates, groups, grouped, rng)
-    names = ("correlations", "boost_pooled", "family", "truncation_factors")
-    verdicts = verdicts_table(claims, gather(*(tables[name] for name in names)), barriers=blocked)
+    tables = over_networks(
+        groups,
+        grouped,
+        level=settings.level,
+        margin=settings.margin,
+        n_permutations=settings.permutations,
+        seed=settings.seed,
+    )
+    verdicts = verdicts_table(claims, gather(tables), barriers=blocked)
+    tables |= _tables(settings, cells, replicates, groups, grouped)
     return Results(
         cells=cells,
         groups=groups,
         left_out=left_out(runs),
         partners=pair_cells(cells).missing,
-        tables=tables | {"verdicts": with_needed(verdicts, rng=rng)},
+        tables=tables | {"verdicts": with_needed(verdicts, rng=stream(settings.seed, "verdicts"))},
         points=points_table(collect(groups, grouped), level=settings.level),
         networks=auroc_table(groups, grouped, level=settings.level, interval=settings.interval),
         curves=make_curves(
@@ -194,30 +201,40 @@ def _evaluation(settings: Settings, cells: pd.DataFrame) -> Evaluation:
     return align(units, rule["evaluation.tasks"].split(","))
 
 
-def _tables(
-    settings: Settings,
-    cells: pd.DataFrame,
-    replicates: Replicates,
-    groups: pd.DataFrame,
-    grouped: Replicates,
-    rng: np.random.Generator,
+def over_networks(
+    groups: pd.DataFrame, grouped: Replicates, *, level: float, margin: float, n_permutations: int, seed: int
 ) -> dict[str, pd.DataFrame]:
-    """Every table but the verdicts, which follow from these."""
-    level, margin, interval = settings.level, settings.margin, settings.interval
-    pooled = pooled_table(groups, grouped, level=level, rng=rng)
-    family = family_table(groups, grouped, level=level, n_permutations=settings.permutations, rng=rng)
-    correlations = correlation_table(groups, grouped, level=level, n_permutations=settings.permutations, rng=rng)
-    smallest, factors = smallest_tables(groups, grouped, level=level, margin=margin)
+    """The tables that the verdicts rest on, by name.
+
+    Args:
+        groups: the networks, their seeds together (`group_seeds`).
+        grouped: their replicates.
+        level: coverage of the intervals.
+        margin: AUROC that a truncated network may lose.
+        n_permutations: of each permutation test.
+        seed: of the report; each table has a random stream of its own.
+    """
+    drawn: dict[str, Any] = {"level": level, "n_permutations": n_permutations}
+    return {
+        "boost_pooled": pooled_table(groups, grouped, level=level),
+        "correlations": correlation_table(groups, grouped, rng=stream(seed, "correlations"), **drawn),
+        "family": family_table(groups, grouped, rng=stream(seed, "family"), **drawn),
+        "truncation_factors": factors_table(groups, grouped, level=level, margin=margin),
+    }
+
+
+def _tables(
+    settings: Settings, cells: pd.DataFrame, replicates: Replicates, groups: pd.DataFrame, grouped: Replicates
+) -> dict[str, pd.DataFrame]:
+    """Every other table."""
+    level, interval = settings.level, settings.interval
+    truncation = truncation_table(groups, grouped, level=level, margin=settings.margin)
     return {
         "auroc": with_best(auroc_table(cells, replicates, level=level, interval=interval), replicates, level=level),
         "seeds": spread_table(cells, replicates),
         "boost": corrected(boost_table(groups, grouped, level=level, interval=interval)),
-        "boost_pooled": pooled,
-        "correlations": correlations,
-        "family": family,
-        "truncation": truncation_table(groups, grouped, level=level, margin=margin),
-        "truncation_smallest": smallest,
-        "truncation_factors": factors,
+        "truncation": truncation,
+        "truncation_smallest": smallest_table(truncation, groups),
         "pareto": pareto_table(groups, grouped, level=level),
         "calibration": calibration_table(cells, replicates.source, level=level),
     }

@@ -130,6 +130,18 @@ def read_settings(words: Sequence[str], defaults: Path = DEFAULTS) -> Settings:
     return settings
 
 
+def flat(nested: Any, prefix: str = "") -> dict[str, Any]:
+    """The values of nested mappings by dotted key.
+
+    >>> flat({"image": {"crop": 320}, "epochs": 3})
+    {'image.crop': 320, 'epochs': 3}
+    """
+    found: dict[str, Any] = {}
+    for key, value in nested.items():
+        found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return found
+
+
 def _leaves(config: DictConfig, prefix: str = "") -> list[str]:
     """Dotted names of every key that takes a value."""
     names: list[str] = []

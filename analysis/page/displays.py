@@ -49,14 +49,13 @@ def pooled_display(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def family_display(table: pd.DataFrame) -> pd.DataFrame:
-    """One row a statistic of family and size, with what was resampled for its interval."""
+    """One row a statistic of family and size."""
     return _frame(
         [
             {"Cells": str(row["subset"]), "Statistic": _statistic(row)}
-            | {"Resampled": "" if pd.isna(row["resampled"]) else str(row["resampled"])}
             | _interval(row)
             | {"p": p_value(row["p_value"]), "Networks": str(row["n"])}
-            | {"Families": str(row["n_families"]), "Fit": "" if pd.isna(row["status"]) else str(row["status"])}
+            | {"Families": str(row["n_families"]), "Fit": str(row["status"])}
             for row in table.to_dict("records")
         ]
     )
@@ -83,19 +82,19 @@ def smallest_display(table: pd.DataFrame) -> pd.DataFrame:
         [
             _network(row)
             | {"Rule": str(row["rule"]), "Truncated": str(row["truncate"]), "Parameters": _millions(row)}
-            | {"Factor": number(row["factor"], 2), "Same choice": number(row["share"], 2)}
+            | {"Factor": number(row["factor"], 2)}
             for row in table.to_dict("records")
         ]
     )
 
 
 def factors_display(table: pd.DataFrame) -> pd.DataFrame:
-    """One row a rule and kind of mean: the average factor by which parameters fall."""
+    """One row a kind of mean: the average factor by which parameters can fall."""
     return _frame(
         [
-            {"Pretrained": _yes(row["pretrained"]), "Rule": str(row["rule"]), "Mean": str(row["mean"])}
+            {"Pretrained": _yes(row["pretrained"]), "Mean": str(row["mean"])}
             | {"Factor": number(row["estimate"], 2), "Low": number(row["low"], 2), "High": number(row["high"], 2)}
-            | {"Networks": str(row["n_networks"]), "Cut": str(row["n_truncated"])}
+            | {"Networks": str(row["n_networks"]), "Families": str(row["n_families"])}
             for row in table.to_dict("records")
         ]
     )

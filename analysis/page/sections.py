@@ -176,7 +176,8 @@ def _boost(settings: Settings, results: Results) -> Section:
 def _correlations(settings: Settings, results: Results) -> Section:
     raw = results.tables["correlations"]
     mine = [
-        "Across architectures, on the mean AUROC over tasks. An interval carries what its row says; p by permutation.",
+        "Across architectures, on the mean AUROC over tasks. Intervals and p-values hold where architectures are alike "
+        "within families: they count as as many independent ones as the column Worth says (Dutilleul 1993).",
         *_over_networks(settings, results),
     ]
     enough = raw["n"].max() >= MIN_POINTS

@@ -11,36 +11,43 @@ from analysis.statistics.auroc import Floats
 from analysis.statistics.bootstrap import percentile_interval
 from analysis.statistics.correlation import (
     METHODS,
-    closed_form_interval,
+    closed_form,
     correlate,
     leave_one_out,
     permutation_p,
-    resample_both,
     resample_points,
 )
+from analysis.statistics.families import codes, effective_number
 from analysis.tables import number, p_value
 
-BOTH, POINTS, CLOSED, DIGITISED = "architectures and test set", "architectures", "closed form", "digitisation"
-"""What an interval carries. The first that a correlation has is the one of record.
+FAMILIES, POINTS, DIGITISED = "architectures, alike within families", "architectures, as if independent", "digitisation"
+"""What an interval carries, and what it assumes of the architectures. The first is the one of record.
 
-`architectures and test set` carries the training seeds too where there are several; `closed form` needs only the
-coefficient and n; `digitisation` is what reading points off a figure does, the architectures held fixed.
+`alike within families` is the closed form at the effective number of architectures; `as if independent` is the
+percentile bootstrap of architectures, with a permutation p-value, both of which promise too much where sizes and AUROCs
+are alike within families (docs/verdicts.md); `digitisation` is what reading points off a figure does, the architectures
+held fixed.
 """
 CORRELATION_COLUMNS = [
     *("x", "y", "subset", "method", "estimate", "low", "high", "p_value", "n", "level", "interval"),
-    *("n_resamples", "n_defined", "loo_low", "loo_high", "n_permutations", "n_runs", "x_scale", "reliability"),
+    *("n_effective", "n_resamples", "n_defined", "loo_low", "loo_high", "n_permutations", "n_runs", "x_scale"),
+    "reliability",
     *("n_left_out", "left_out", "note"),
 ]
 
 
+N_RESAMPLES = 10_000
+"""Of the architectures: at 1,000 the Monte Carlo error of a bound shows in the second decimal."""
+
+
 def correlation_table(
-    cells: pd.DataFrame, replicates: Replicates, *, level: float, n_permutations: int, rng: np.random.Generator
+    groups: pd.DataFrame, replicates: Replicates, *, level: float, n_permutations: int, rng: np.random.Generator
 ) -> pd.DataFrame:
-    """ImageNet top-1 and size against AUROC, and size against the boost, by three methods with three intervals.
+    """ImageNet top-1 and size against AUROC, and size against the boost, by three methods with two intervals.
 
     Args:
-        cells: m rows in the order of the replicates, as `collect` wants them.
-        replicates: of the same m models; the intervals take as many resamples.
+        groups: m rows in the order of the replicates, as `collect` wants them.
+        replicates: of the same m models.
         level: coverage of the intervals.
         n_permutations: of each permutation test.
         rng: consumed.
@@ -52,21 +59,19 @@ def correlation_table(
     Raises:
         AnalysisError: as `collect`.
     """
-    n_resamples = replicates.resampled.shape[-1]
-    return correlations(
-        collect(cells, replicates), level=level, n_resamples=n_resamples, n_permutations=n_permutations, rng=rng
-    )
+    clouds = collect(groups, replicates)
+    return correlations(clouds, level=level, n_resamples=N_RESAMPLES, n_permutations=n_permutations, rng=rng)
 
 
 def correlations(
     clouds: Sequence[Scatter], *, level: float, n_resamples: int, n_permutations: int, rng: np.random.Generator
 ) -> pd.DataFrame:
-    """The same for given point clouds; where nothing is known of the test set, without the interval that carries it.
+    """The same for given point clouds.
 
     Args:
         clouds: each with its n architectures.
         level: coverage of the intervals.
-        n_resamples: of the architectures; of the test set a cloud brings its own.
+        n_resamples: of the architectures.
         n_permutations: of each permutation test.
         rng: consumed.
     """
@@ -108,11 +113,8 @@ def digitisation_rows(
 
 
 def of_record(table: pd.DataFrame) -> pd.DataFrame:
-    """One row a correlation: the one with the interval that carries most."""
-    kept = table[table["interval"].isin([BOTH, POINTS])]
-    order = kept["interval"].map({BOTH: 0, POINTS: 1})
-    first = kept.assign(order=order).sort_values("order", kind="stable").drop_duplicates(["x", "y", "subset", "method"])
-    return first.sort_index().drop(columns="order").reset_index(drop=True)
+    """One row a correlation: the one whose interval holds where architectures are alike within families."""
+    return table[table["interval"] == FAMILIES].reset_index(drop=True)
 
 
 def correlation_statistics(table: pd.DataFrame) -> pd.DataFrame:
@@ -122,11 +124,12 @@ def correlation_statistics(table: pd.DataFrame) -> pd.DataFrame:
         table: what `correlation_table` gives.
 
     Returns:
-        statistic (`spearman(parameters, auroc)`), subset, estimate, low, high, n, level, reliability.
+        statistic (`spearman(parameters, auroc)`), subset, estimate, low, high, n, n_effective, level, reliability.
     """
     rows = of_record(table)
     names = [f"{row['method']}({row['x']}, {row['y']})" for row in rows.to_dict("records")]
-    return rows.assign(statistic=names)[["statistic", "subset", "estimate", "low", "high", "n", "level", "reliability"]]
+    kept = ["statistic", "subset", "estimate", "low", "high", "n", "n_effective", "level", "reliability"]
+    return rows.assign(statistic=names)[kept]
 
 
 def correlation_display(table: pd.DataFrame) -> pd.DataFrame:
@@ -143,6 +146,7 @@ def correlation_display(table: pd.DataFrame) -> pd.DataFrame:
             "Cells": str(row["subset"]),
             "Method": str(row["method"]).capitalize(),
             "n": str(row["n"]),
+            "Worth": number(row["n_effective"], 1),
             "Estimate": number(row["estimate"], signed=True),
             "Low": number(row["low"], signed=True),
             "High": number(row["high"], signed=True),
@@ -162,19 +166,17 @@ def _rows(
     x, y = cloud.x_scaled, cloud.y
     head = _head(cloud, method, level)
     estimate = float(correlate(x, y, method))
-    p, tried, _ = permutation_p(x, y, method, n_permutations=n_permutations, rng=rng)
     others = leave_one_out(x, y, method)
     others = others[~np.isnan(others)]
-    head |= {"p_value": p, "n_permutations": tried}
     if others.size:
         head |= {"loo_low": others.min(), "loo_high": others.max()}
-    rows: list[dict[str, object]] = []
-    if cloud.y_resampled is not None:
-        rows.append(head | _bounds(resample_both(x, cloud.y_resampled, method, rng=rng), level) | {"interval": BOTH})
+    n_effective = effective_number(x, y, codes(cloud.families), ranks=method != "pearson")
+    low, high, p = closed_form(estimate, n_effective, method, level)
+    record = {"low": low, "high": high, "p_value": p, "n_effective": n_effective, "interval": FAMILIES}
     points = resample_points(x, y, method, n_resamples=n_resamples, rng=rng)
-    rows.append(head | _bounds(points, level) | {"interval": POINTS})
-    low, high = closed_form_interval(estimate, y.size, method, level)
-    return [*rows, head | {"low": low, "high": high, "interval": CLOSED, "n_resamples": 0, "n_defined": 0}]
+    p, tried, _ = permutation_p(x, y, method, n_permutations=n_permutations, rng=rng)
+    alone = {"p_value": p, "n_permutations": tried, "n_effective": float(y.size), "interval": POINTS}
+    return [head | {"n_resamples": 0, "n_defined": 0} | record, head | _bounds(points, level) | alone]
 
 
 def _head(cloud: Scatter, method: str, level: float) -> dict[str, object]:

@@ -9,14 +9,16 @@ from scipy.stats import false_discovery_control
 
 from analysis.evaluation import Replicates
 from analysis.questions.compare import TAIL, normal_p, pair_cells, standard_error, tail
-from analysis.questions.seeds import draw_weights, numbers
+from analysis.questions.seeds import numbers
 from analysis.statistics.auroc import Floats
 from analysis.statistics.bootstrap import percentile_interval, two_sided_p
+from analysis.statistics.families import codes, jackknife
 from analysis.statistics.multiplicity import holm
 from analysis.statistics.variance import ROUNDING
 
-FIXED, RANDOM = "fixed", "resampled"
-"""Whether the architectures are these and no others, or are resampled as a sample of such architectures."""
+FIXED, RANDOM = "these", "a sample of families"
+"""Whether the architectures are these and no others, or stand for others: families of architectures like these."""
+JACKKNIFE = "jackknife over families, t"
 POOLED_COLUMNS = [
     *("statistic", "architectures", "task", "estimate", "low", "high", "p_value", "se", "p_normal", "n_architectures"),
     *(name for name in TAIL if name not in ("n", "n_positive")),
@@ -85,23 +87,20 @@ def slope(y: Floats, x: Floats, weights: Floats) -> Floats:
     return np.asarray(np.divide(share, spread, out=np.full(share.shape, np.nan), where=spread > floor))
 
 
-def pooled_table(
-    groups: pd.DataFrame, replicates: Replicates, *, level: float, rng: np.random.Generator
-) -> pd.DataFrame:
+def pooled_table(groups: pd.DataFrame, replicates: Replicates, *, level: float) -> pd.DataFrame:
     """Mean boost over the architectures, and its slope against size, per task.
 
     Args:
         groups: what `group_seeds` gives (or cells of a single seed), with `parameters`.
         replicates: of the same models.
         level: coverage of the intervals.
-        rng: of the resampled architectures.
 
     Returns:
         POOLED_COLUMNS, no rows without a pair. `mean boost` is in AUROC; `slope` in AUROC for ten times the parameters,
-        over the architectures whose parameters are known, NaN with fewer than three. With architectures `fixed` the
-        interval is about the studies alone and the sentence about these architectures; `resampled` draws architectures
-        too, as if they were a sample of such networks: they are of a few families and not independent, so that the
-        interval is, if anything, narrow.
+        over the architectures whose parameters are known, NaN with fewer than three. Of `these` architectures the
+        interval is the bootstrap's, about the studies (and the seeds where there are several) and no other networks.
+        Of `a sample of families` it adds what leaving out each family in turn shows, with t on about as many degrees of
+        freedom as there are families less one; NaN of a single family.
     """
     both = pair_cells(groups).both
     left, right = both["pretrained"].to_numpy(), both["scratch"].to_numpy()
@@ -109,22 +108,17 @@ def pooled_table(
         return pd.DataFrame(columns=POOLED_COLUMNS)
     boost = replicates.estimates[left] - replicates.estimates[right]  # [a, t + 1]
     resampled = replicates.resampled[left] - replicates.resampled[right]
+    families = groups["family"].to_numpy(dtype=str)[left]
     size = np.log10(numbers(groups, "parameters")[left])
-    sized = np.isfinite(size)
-    b = resampled.shape[-1]
-    weights, sized_weights = draw_weights(len(both), b, rng=rng), draw_weights(max(1, int(sized.sum())), b, rng=rng)
+    everything, sized = np.ones(len(both), dtype=bool), np.isfinite(size)
     rows = []
     for t, task in enumerate(replicates.tasks):
-        values = resampled[:, t].T  # [b, a]
         shared = {"task": task, **{k: v for k, v in tail(replicates, t, level).items() if k in POOLED_COLUMNS}}
-        for scope, drawn in ((FIXED, np.full((1, len(both)), 1 / len(both))), (RANDOM, weights)):
-            draws = (values * drawn).sum(axis=1)
-            head = {"statistic": MEAN_BOOST, "architectures": scope, "n_architectures": len(both)}
-            rows.append(head | shared | _summary(float(boost[:, t].mean()), draws, level))
-        for scope, drawn in ((FIXED, np.ones((1, int(sized.sum())))), (RANDOM, sized_weights)):
-            estimate, draws = _slopes(boost[sized, t], values[:, sized], size[sized], drawn)
-            head = {"statistic": SLOPE, "architectures": scope, "n_architectures": int(sized.sum())}
-            rows.append(head | shared | _summary(estimate, draws, level))
+        for statistic, chosen in ((MEAN_BOOST, everything), (SLOPE, sized)):
+            head = {"statistic": statistic, "n_architectures": int(chosen.sum())} | shared
+            values, draws = boost[chosen, t], resampled[chosen, t].T
+            found = _carried(statistic, values, draws, size[chosen], families[chosen], level)
+            rows += [head | {"architectures": scope} | row for scope, row in zip((FIXED, RANDOM), found, strict=True)]
     return pd.DataFrame(rows, columns=POOLED_COLUMNS)
 
 
@@ -133,11 +127,24 @@ def significant(boosts: pd.DataFrame, level: float) -> npt.NDArray[np.bool_]:
     return np.asarray(boosts["p_holm"].to_numpy(dtype=float) < 1 - level)
 
 
-def _slopes(y: Floats, resampled: Floats, x: Floats, weights: Floats) -> tuple[float, Floats]:
-    """Slope on the data and in the resamples; NaN of two points or fewer, which a line always fits."""
-    if len(x) < 3:
-        return float("nan"), np.full(len(resampled), np.nan)
-    return float(slope(y, x, np.ones(len(x)))), slope(resampled, x, weights)
+def _carried(
+    statistic: str, y: Floats, draws: Floats, x: Floats, families: npt.NDArray[np.str_], level: float
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The rows of these architectures and of a sample of families: y [a], draws [b, a], x and families [a]."""
+    without = (codes(families) != np.arange(len(set(families)))[:, None]).astype(float)  # [families, a]
+    everything = np.ones((1, y.size))
+    with np.errstate(invalid="ignore"):  # a single family, without which nothing is left
+        if statistic == MEAN_BOOST:
+            at, left_out, moved = y.mean(), without @ y / without.sum(axis=1), draws.mean(axis=1)
+        elif y.size < 3:  # a line always fits two points
+            at, left_out, moved = np.nan, np.full(len(without), np.nan), np.full(len(draws), np.nan)
+        else:
+            at, left_out, moved = slope(y, x, everything)[0], slope(y, x, without), slope(draws, x, everything)
+    fixed = _summary(float(at), moved, level)
+    carried = jackknife(float(at), left_out, level=level, variance=float(fixed["se"]) ** 2)
+    values = {"low": carried.low, "high": carried.high, "p_value": carried.p_value, "se": carried.se}
+    named = {} if np.isnan(carried.low) else {"method": JACKKNIFE}
+    return fixed, fixed | values | {"p_normal": np.nan} | named
 
 
 def _summary(estimate: float, draws: Floats, level: float) -> dict[str, Any]:

@@ -14,7 +14,8 @@ from analysis.settings import PROJECT
 
 CLAIMS = PROJECT / "conf" / "claims.yaml"
 KINDS = ("above", "below", "within")
-SCALES = ("correlation", "mean")
+SCALES = ("correlation", "mean", "factor")
+NOISE = ("guarded", "harmless")
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,16 @@ class Rule:
 
 @dataclass(frozen=True)
 class Claim:
-    """One claim of the paper; `paper` is the figure that it prints, None where there is none."""
+    """One claim of the paper.
+
+    Attributes:
+        name, sentence, statistic, subset: what is claimed of what.
+        rule, bound: when an interval decides; see `Rule`.
+        scale: `correlation`, `mean` or `factor`: what a larger sample does to the interval.
+        noise: `guarded` where noise alone could reproduce the claim, so that it takes `min_reliability`.
+        unit: what there would have to be more of.
+        paper: the figure that the paper prints, None where there is none.
+    """
 
     name: str
     sentence: str
@@ -46,6 +56,7 @@ class Claim:
     rule: str
     bound: float
     scale: str
+    noise: str
     unit: str
     paper: float | None
 
@@ -63,7 +74,8 @@ class Requires:
     min_reliability: float
     imagenet_weights: bool
     real_data: bool
-    protocols: tuple[str, ...]
+    protocol_values: bool
+    same: dict[str, list[Any]]
 
 
 @dataclass(frozen=True)
@@ -102,8 +114,9 @@ def read_claims(path: Path = CLAIMS) -> Claims:
 
 def _claim(raw: Any, where: str) -> Claim:
     claim = Claim(**_checked(raw, Claim, where))
-    if claim.scale not in SCALES:
-        raise AnalysisError(f"claim {claim.name}: scale={claim.scale} is not one of {', '.join(SCALES)}")
+    for key, words in (("scale", SCALES), ("noise", NOISE)):
+        if getattr(claim, key) not in words:
+            raise AnalysisError(f"claim {claim.name}: {key}={getattr(claim, key)} is not one of {', '.join(words)}")
     _ = claim.test  # refuses a rule that is none
     return claim
 

@@ -1,40 +1,41 @@
 """What the verdicts rest on: one interval a statistic, taken from the report's tables."""
 
+from collections.abc import Mapping
+
 import pandas as pd
 
 from analysis.evaluation import MEAN
 from analysis.questions.associations import correlation_statistics
 from analysis.questions.boosts import MEAN_BOOST, RANDOM
-from analysis.questions.family import BOTH
-from analysis.questions.truncation import NONINFERIOR
+from analysis.questions.scatter import AUROC
 from analysis.questions.verdicts import STATISTIC_COLUMNS
 
-COLUMNS = [*STATISTIC_COLUMNS, "level", "reliability"]
+COLUMNS = [*STATISTIC_COLUMNS, "n_effective", "level", "reliability"]
 
 
-def gather(
-    correlations: pd.DataFrame, pooled: pd.DataFrame, family: pd.DataFrame, factors: pd.DataFrame
-) -> pd.DataFrame:
-    """The statistics of conf/claims.yaml; always the interval that carries the architectures too where there is one.
+def gather(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """The statistics of conf/claims.yaml; always the interval that carries the choice of architectures.
 
     Args:
-        correlations: what `correlation_table` gives.
-        pooled: what `pooled_table` gives; its mean boost over tasks, architectures resampled, becomes `mean boost`.
-        family: what `family_table` gives; `family_minus_size` keeps its name.
-        factors: the second table of `smallest_tables`; the geometric mean over pretrained networks of the non-inferior
-            factors, the smaller of its two means, becomes `truncation factor`.
+        tables: `correlations`; `boost_pooled`, whose mean boost over tasks of a sample of families becomes `mean
+            boost`; `family`, whose `family_minus_size` keeps its name; `truncation_factors`, whose geometric mean of
+            pretrained networks, the smaller of its two means, becomes `truncation factor`.
 
     Returns:
-        COLUMNS; a statistic that its table does not hold has no row. `reliability` is known of correlations alone.
+        COLUMNS; a statistic that its table does not hold has no row. `reliability` is that of the AUROCs of the same
+        cells, known of correlations and of `family_minus_size`.
     """
+    correlations, pooled, family, factors = (
+        tables[name] for name in ("correlations", "boost_pooled", "family", "truncation_factors")
+    )
     boost = pooled[
         (pooled["statistic"] == MEAN_BOOST) & (pooled["architectures"] == RANDOM) & (pooled["task"] == MEAN)
     ].assign(subset="paired", n=lambda frame: frame["n_architectures"])
-    apart = family[(family["statistic"] == "family_minus_size") & (family["resampled"] == BOTH)]
+    of_auroc = correlations[correlations["y"] == AUROC].groupby("subset")["reliability"].first()
+    apart = family[family["statistic"] == "family_minus_size"]
+    apart = apart.assign(reliability=apart["subset"].map(of_auroc).astype(float))
     cut = factors[
-        (factors["pretrained"] == True)  # noqa: E712 (of an empty table the column is no bool)
-        & (factors["rule"] == NONINFERIOR)
-        & (factors["mean"] == "geometric")
+        (factors["pretrained"] == True) & (factors["mean"] == "geometric")  # noqa: E712 (of an empty table no bool)
     ].assign(statistic="truncation factor", subset="pretrained", n=lambda frame: frame["n_networks"])
     parts = [correlation_statistics(correlations), boost, apart, cut]
     filled = [part.reindex(columns=COLUMNS) for part in parts if len(part)]

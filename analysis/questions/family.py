@@ -5,23 +5,24 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.stats import t as student
 from statsmodels.regression.mixed_linear_model import MixedLM
 
 from analysis.evaluation import MEAN, Replicates
-from analysis.questions.seeds import draw_weights, numbers
+from analysis.questions.seeds import numbers
 from analysis.statistics.auroc import Floats
-from analysis.statistics.bootstrap import percentile_interval
+from analysis.statistics.families import codes, jackknife
 from analysis.statistics.variance import Codes, Explained, explained, permutation_p
 
-BASIC = "basic bootstrap"
-STUDIES, BOTH = "studies", "studies and architectures"
+JACKKNIFE = "jackknife over architectures, t"
 COLUMNS = [
-    *("subset", "statistic", "estimate", "low", "high", "p_value", "bias", "resampled", "n", "n_families"),
-    *("level", "method", "n_resamples", "n_defined", "unit", "n_units", "status"),
+    *("subset", "statistic", "estimate", "low", "high", "p_value", "n", "n_families", "level", "method", "status"),
 ]
 NOTE = (
-    "Families of few architectures: an R^2 of family is large by chance, so compare the adjusted ones. The noise of "
-    "the test set is in every variance; the basic bootstrap interval takes it out and may leave the range from 0 to 1."
+    "Families of few architectures: an R^2 of family is large by chance, so compare the adjusted ones. Intervals leave "
+    "out one architecture at a time; of 95 % intervals of family minus size 91 to 99 % cover (docs/verdicts.md), and "
+    "they may leave the range from 0 to 1. The noise of the test set and of training is in every variance; where it is "
+    "alike within families it passes for a family's effect."
 )
 """What belongs below the table of families."""
 SINGULAR = 1e-6
@@ -35,16 +36,21 @@ def mixed_model(y: Floats, x: Floats, families: Codes, level: float) -> pd.DataF
         y: [n] finite AUROCs.
         x: [n] log10 parameters.
         families: [n] codes.
-        level: of the Wald interval of the slope.
+        level: of the interval of the slope.
 
     Returns:
         Two rows, statistic, estimate, low, high, p_value, status: the slope (AUROC for ten times the parameters) and
-        the family share, family variance / (family + residual variance). `status` is `ok`, or what went wrong in
-        words: an estimate that is not to be relied on is marked, and NaN where there is none.
+        the family share, family variance / (family + residual variance). The slope's t has n - families - 1 degrees of
+        freedom. `status` is `ok`, or what went wrong in words: an estimate that is not to be relied on is marked, has
+        neither interval nor p-value where the fit did not converge, and is NaN where there is none.
+
+    Source: Pinheiro and Bates, Mixed-Effects Models in S and S-PLUS, 2000, 2.4.2: degrees of freedom of a covariate
+        that varies within groups, as R's nlme counts them.
     """
     names = ["mixed model: slope", "mixed model: family share"]
     empty = pd.DataFrame({"statistic": names, **dict.fromkeys(("estimate", "low", "high", "p_value"), np.nan)})
-    scale = float(y.std())
+    order = np.lexsort((y, x, families))  # whether the optimiser converges must not depend on the order of the rows
+    y, x, families, scale = y[order], x[order], families[order], float(y.std())
     if len(np.unique(families)) < 2 or len(np.unique(families)) > y.size - 2 or scale == 0 or np.ptp(x) == 0:
         return empty.assign(status="not fitted: too few architectures or families, or nothing varies")
     design = np.column_stack([np.ones(y.size), x - x.mean()])
@@ -53,13 +59,16 @@ def mixed_model(y: Floats, x: Floats, families: Codes, level: float) -> pd.DataF
         try:  # in units of the standard deviation: the optimiser's tolerances are absolute
             fit = MixedLM((y - y.mean()) / scale, design, groups=families).fit(reml=True)
             variance, residual = float(fit.cov_re[0, 0]), float(fit.scale)
-            bounds = fit.conf_int(alpha=1 - level)[1] * scale
-            slope = [float(fit.fe_params[1]) * scale, *map(float, bounds), float(fit.pvalues[1])]
+            at, se = float(fit.fe_params[1]) * scale, float(fit.bse_fe[1]) * scale
         except (np.linalg.LinAlgError, ValueError) as error:
             return empty.assign(status=f"not fitted: {error}")
     rows = empty.assign(status=_status(bool(fit.converged), variance, residual, [str(w.message) for w in caught]))
-    rows.loc[0, ["estimate", "low", "high", "p_value"]] = slope
-    rows.loc[1, "estimate"] = variance / (variance + residual)
+    rows["estimate"] = [at, variance / (variance + residual)]
+    df = y.size - len(np.unique(families)) - 1
+    if fit.converged and df > 0:
+        half = float(student.ppf((1 + level) / 2, df)) * se
+        for name, value in (("low", at - half), ("high", at + half), ("p_value", 2 * student.sf(abs(at) / se, df))):
+            rows.loc[0, name] = value
     return rows
 
 
@@ -73,14 +82,11 @@ def family_table(
         replicates: of the same models.
         level: coverage of the intervals.
         n_permutations: of the two permutation tests.
-        rng: of the permutations and of the resampled architectures.
+        rng: of the permutations.
 
     Returns:
-        COLUMNS; one row a subset, statistic and kind of resampling. `bias` is what the replicates lie above the
-        estimate on average: the noise of a finite test set inflates every variance. The interval is therefore the
-        basic one, 2 x estimate - quantile, which takes it out (a percentile interval would put it in twice) and may
-        leave the range that the statistic itself has. An architecture without parameters or with an undefined mean is
-        left out.
+        COLUMNS; one row a subset and statistic. An architecture without parameters or with an undefined mean is left
+        out.
     """
     t = replicates.tasks.index(MEAN)
     parts = []
@@ -89,47 +95,28 @@ def family_table(
         chosen = (groups["pretrained"] == pretrained).to_numpy(dtype=bool) & (groups["truncate"] == 0).to_numpy(bool)
         chosen &= np.isfinite(x) & np.isfinite(replicates.estimates[:, t])
         if chosen.any():
-            families = np.unique(groups["family"].to_numpy(dtype=str)[chosen], return_inverse=True)[1].astype(np.int64)
-            y, draws = replicates.estimates[chosen, t], replicates.resampled[chosen, t].T
-            rows = _subset(y, draws, x[chosen], families, level, n_permutations, rng)
+            families = codes(groups["family"].to_numpy(dtype=str)[chosen])
+            rows = _subset(replicates.estimates[chosen, t], x[chosen], families, level, n_permutations, rng)
             parts.append(rows.assign(subset=subset, n=int(chosen.sum()), n_families=int(families.max()) + 1))
     if not parts:
         return pd.DataFrame(columns=COLUMNS)
-    table = pd.concat(parts, ignore_index=True)
-    return table.assign(level=level, unit=replicates.unit, n_units=replicates.n_units)[COLUMNS]
+    return pd.concat(parts, ignore_index=True).assign(level=level)[COLUMNS]
 
 
 def _subset(
-    y: Floats, draws: Floats, x: Floats, families: Codes, level: float, n_permutations: int, rng: np.random.Generator
+    y: Floats, x: Floats, families: Codes, level: float, n_permutations: int, rng: np.random.Generator
 ) -> pd.DataFrame:
-    estimate = explained(y, x, families)
-    weights = draw_weights(y.size, len(draws), rng=rng)
+    left_out = explained(np.tile(y, (y.size, 1)), x, families, 1 - np.eye(y.size)) if y.size > 1 else None
     rows: list[dict[str, Any]] = []
-    for resampled, w in ((STUDIES, None), (BOTH, weights)):
-        replicated = explained(draws, x, families, w)
-        for name, value, values in zip(Explained._fields, estimate, replicated, strict=True):
-            rows.append({"statistic": name, "resampled": resampled, **_basic(float(value), values, level)})
+    for i, (name, value) in enumerate(zip(Explained._fields, explained(y, x, families), strict=True)):
+        carried = jackknife(float(value), np.empty(0) if left_out is None else left_out[i], level=level)
+        row = {"statistic": name, "estimate": float(value), "low": carried.low, "high": carried.high}
+        rows.append(row | {"p_value": np.nan, "method": JACKKNIFE, "status": ""})
     for name, given in (("eta2", None), ("family_beside_size", x)):
         p = permutation_p(y, families, x=given, n_permutations=n_permutations, rng=rng)
-        for row in rows:
-            if row["statistic"] == name:
-                row["p_value"] = p
-    mixed = mixed_model(y, x, families, level).assign(method="REML, Wald", resampled="none")
-    return pd.concat([pd.DataFrame(rows).reindex(columns=COLUMNS), mixed], ignore_index=True)
-
-
-def _basic(estimate: float, draws: Floats, level: float) -> dict[str, Any]:
-    interval = percentile_interval(draws, level)
-    defined = draws[~np.isnan(draws)]
-    return {
-        "estimate": estimate,
-        "low": 2 * estimate - float(interval.high),
-        "high": 2 * estimate - float(interval.low),
-        "bias": float(defined.mean()) - estimate if defined.size else np.nan,
-        "method": BASIC,
-        "n_resamples": draws.size,
-        "n_defined": int(interval.n_defined),
-    }
+        rows[Explained._fields.index(name)]["p_value"] = p
+    mixed = mixed_model(y, x, families, level).assign(method="REML, t")
+    return pd.concat([pd.DataFrame(rows), mixed], ignore_index=True)
 
 
 def _status(converged: bool, variance: float, residual: float, messages: list[str]) -> str:

@@ -24,6 +24,10 @@ FACTORS = np.array([0.7, 0.8, 0.9, 1.0, 1.15, 1.3, 1.5])
 """Sample sizes simulated, around the closed form's."""
 
 
+STEPS = "no number (a factor moves in steps); more studies, and networks of more families"
+"""Of a claim on a factor."""
+
+
 class Needed(NamedTuple):
     """A sample size.
 
@@ -77,7 +81,7 @@ def correlation_power(
     Args:
         rho: the true Spearman correlation; the points are bivariate normal.
         n: points.
-        rule: of the decision, on Bonett and Wright's interval.
+        rule: of the decision, on `closed_form`'s interval.
         level: coverage of that interval.
         n_simulations: data sets.
         rng: consumed.
@@ -87,7 +91,7 @@ def correlation_power(
     r = 2 * math.sin(math.pi * rho / 6)
     x, e = rng.standard_normal((2, n_simulations, n))
     estimates = correlate(x, r * x + math.sqrt(1 - r**2) * e, "spearman")
-    half = norm.ppf((1 + level) / 2) * np.sqrt((1 + estimates**2 / 2) / (n - 3))
+    half = t.ppf((1 + level) / 2, n - 2) * np.sqrt((1 + estimates**2 / 2) / (n - 3))
     centre = np.arctanh(np.clip(estimates, -1 + 1e-9, 1 - 1e-9))
     reproduced, contradicted = decisions(rule, estimates, np.tanh(centre - half), np.tanh(centre + half))
     return float(reproduced.mean()), float(contradicted.mean())
@@ -130,9 +134,7 @@ def n_for_correlation(
     if verdict == UNDECIDED or not abs(rho) < 1:
         return Needed(None, verdict, rho)
     distance = abs(math.atanh(rho) - math.atanh(_edge(rule, rho)))
-    beyond = max(abs(math.atanh(rho)) - math.atanh(rule.bound), 1e-9) if _by_estimate(rule, rho) else math.inf
-    in_sds = max(_z(rule, rho, level, power) / distance, float(norm.ppf(power)) / beyond)
-    start = 3 + (1 + rho**2 / 2) * in_sds**2
+    start = 3 + (1 + rho**2 / 2) * (_z(rule, rho, level, power) / distance) ** 2
     which = 0 if verdict == REPRODUCED else 1
     n = _search(lambda n: correlation_power(rho, n, rule, level=level, rng=rng)[which], start, 5, power)
     return Needed(n, verdict, rho)
@@ -156,11 +158,10 @@ def n_for_mean(
     """
     verdict = _side(rule, estimate)
     sd = (high - low) / (2 * float(norm.ppf((1 + level) / 2))) * math.sqrt(n)
-    gap = _gap(rule, estimate)
+    gap = abs(estimate - _edge(rule, estimate))
     if verdict == UNDECIDED or not sd > 0:
         return Needed(None, verdict, estimate)
-    beyond = max(abs(estimate) - rule.bound, 1e-9 * sd) if _by_estimate(rule, estimate) else math.inf
-    start = (sd * max(_z(rule, estimate, level, power) / gap, float(norm.ppf(power)) / beyond)) ** 2
+    start = (sd * _z(rule, estimate, level, power) / gap) ** 2
     which = 0 if verdict == REPRODUCED else 1
     found = _search(lambda n: mean_power(estimate, sd, n, rule, level=level, rng=rng)[which], start, 3, power, cap)
     return Needed(found, verdict, estimate)
@@ -175,7 +176,8 @@ def with_needed(verdicts: pd.DataFrame, *, rng: np.random.Generator) -> pd.DataF
 
     Returns:
         The same with n_to_decide (NA: above CAP, or nothing to go by), would_be (the verdict it would give), assumed
-        (the effect taken as true: the estimate, else the paper's), power, and `needed`, which says it in words.
+        (the effect taken as true: the estimate, else the paper's), power, and `needed`, which says it in words. Of a
+        correlation the number grows as the architectures at hand are worth less than independent ones (`n_effective`).
     """
     rows = []
     for row in verdicts.to_dict("records"):
@@ -185,6 +187,10 @@ def with_needed(verdicts: pd.DataFrame, *, rng: np.random.Generator) -> pd.DataF
         found = None
         if row["scale"] == "correlation" and not pd.isna(assumed):
             found = n_for_correlation(float(assumed), rule, level=level, rng=rng)
+            worth = row["n_effective"] / row["n"] if measured else math.nan
+            if found.n is not None and worth < 1:
+                wanted = math.ceil(found.n / worth)
+                found = found._replace(n=wanted if wanted <= CAP else None)
         elif measured and row["scale"] == "mean":
             found = n_for_mean(
                 row["estimate"], row["low"], row["high"], int(row["n"]), rule, level=level, rng=rng
@@ -196,7 +202,7 @@ def with_needed(verdicts: pd.DataFrame, *, rng: np.random.Generator) -> pd.DataF
                 "would_be": found.verdict if found else "",
                 "assumed": found.assumed if found else math.nan,
                 "power": POWER,
-                "needed": _words(found, str(row["unit"]), source),
+                "needed": STEPS if row["scale"] == "factor" else _words(found, str(row["unit"]), source),
             }
         )
     added = pd.DataFrame(rows, index=verdicts.index).astype({"n_to_decide": "Int64", "assumed": "float64"})
@@ -221,19 +227,8 @@ def _side(rule: Rule, effect: float) -> str:
 
 
 def _edge(rule: Rule, effect: float) -> float:
-    """What the interval must keep clear of: the bound; 0, where a large effect contradicts `within`."""
-    if rule.kind != "within":
-        return rule.bound
-    return math.copysign(rule.bound, effect) if abs(effect) < rule.bound else 0.0
-
-
-def _gap(rule: Rule, effect: float) -> float:
-    return abs(effect - _edge(rule, effect))
-
-
-def _by_estimate(rule: Rule, effect: float) -> bool:
-    """Whether the estimate itself must pass the bound too: where `within` is contradicted."""
-    return rule.kind == "within" and abs(effect) >= rule.bound
+    """The bound that the interval must keep clear of; of `within`, the one on the effect's side."""
+    return math.copysign(rule.bound, effect) if rule.kind == "within" else rule.bound
 
 
 def _z(rule: Rule, effect: float, level: float, power: float) -> float:

@@ -11,6 +11,7 @@ from analysis import reference
 from analysis.errors import AnalysisError
 from analysis.evaluation import MEAN, Replicates
 from analysis.questions.compare import pair_cells
+from analysis.questions.seeds import numbers
 from analysis.statistics.auroc import Floats
 from analysis.statistics.bootstrap import percentile_interval
 
@@ -33,7 +34,7 @@ class Scatter:
         families: n names.
         x: [n] top-1 from 0 to 1, or a count of parameters.
         y: [n] from 0 to 1 (a boost: -1 to 1), the mean over seeds.
-        y_resampled: [n, s, b] in resamples of the test set, a seed that is not there being NaN throughout; None where
+        y_resampled: [n, b] in resamples of the test set and of the seeds where a network has several; None where
             nothing is known of the test set.
         n_seeds: [n] training seeds behind each point.
         left_out: architectures that have a y and no place here, each with its reason.
@@ -59,19 +60,21 @@ class Scatter:
 
     @property
     def reliability(self) -> float:
-        """Share of the variance of y between the points that is not noise of the test set; 0 where that is all of it.
+        """Share of the variance of y between the points that is noise neither of the test set nor of training; from 0.
 
-        NaN where the test set or the variance is unknown. What all points share in a resample is no noise of their
-        order, so it is taken out. The noise attenuates a correlation by about the root of the reliability.
+        NaN where it is not known: no resamples, no variance, or a network with a single seed, whose training noise
+        nothing shows. What all points share in a resample is no noise of their order, so it is taken out. The noise
+        attenuates a correlation by about the root of the reliability.
 
         Source: Spearman, American Journal of Psychology 1904; Lord and Novick, Statistical Theories of Mental Test
         Scores, 1968, 3.
         """
-        means = seed_means(self.y_resampled) if self.y_resampled is not None else np.empty((0, 0))
-        means = means[:, ~np.isnan(means).any(axis=0)]
-        if len(means) < 2 or means.shape[1] < 2 or np.ptp(self.y) == 0:
+        if self.y_resampled is None or (self.n_seeds < 2).any():
             return float("nan")
-        noise = (means - means.mean(axis=0)).var(axis=1, ddof=1).sum() / (len(means) - 1)
+        draws = self.y_resampled[:, ~np.isnan(self.y_resampled).any(axis=0)]
+        if len(draws) < 2 or draws.shape[1] < 2 or np.ptp(self.y) == 0:
+            return float("nan")
+        noise = (draws - draws.mean(axis=0)).var(axis=1, ddof=1).sum() / (len(draws) - 1)
         return max(0.0, 1 - float(noise) / float(np.var(self.y, ddof=1)))
 
     @property
@@ -84,13 +87,13 @@ def collect(cells: pd.DataFrame, replicates: Replicates) -> list[Scatter]:
     """The five point clouds of the paper: top-1 and size against AUROC, with and without pretraining; size and boost.
 
     Args:
-        cells: m rows in the order of the replicates: NEEDED, `parameters` (NaN or no such column: unknown), and
-            `weights_standin` (bool; no such column: none is). Truncated cells take no part. Seeds may be rows of their
-            own, or grouped already (`n_seeds` says how many are in a row).
+        cells: m rows in the order of the replicates, the seeds of a network grouped (`seeds.group_seeds`): NEEDED,
+            `n_seeds` (no such column: 1), `parameters` (NaN or no such column: unknown), and `weights_standin` (bool;
+            no such column: none is). Truncated cells take no part.
         replicates: of the same m models; their mean over tasks is y.
 
     Raises:
-        AnalysisError: a column is missing, or the replicates are of other models.
+        AnalysisError: a column is missing, the replicates are of other models, or a network is there twice.
     """
     missing = [name for name in NEEDED if name not in cells.columns]
     if missing:
@@ -112,16 +115,11 @@ def collect(cells: pd.DataFrame, replicates: Replicates) -> list[Scatter]:
     pairs = pair_cells(kept).both
     first, second = kept.index[pairs["pretrained"]].to_numpy(), kept.index[pairs["scratch"]].to_numpy()
     rows = kept.loc[first]
+    if "n_seeds" in kept.columns:  # a boost is known as well as the side with fewer seeds
+        rows = rows.assign(n_seeds=np.minimum(rows["n_seeds"].to_numpy(), kept.loc[second, "n_seeds"].to_numpy()))
     y, y_resampled = estimates[first] - estimates[second], resampled[first] - resampled[second]
     clouds.append(_cloud((PARAMETERS, BOOST, PAIRED), rows, _parameters(rows), y, y_resampled, other_tags, ""))
     return clouds
-
-
-def seed_means(y_resampled: Floats) -> Floats:
-    """The mean over the seeds that each point has: [n, b] from [n, s, b]; NaN where one of them is undefined."""
-    there = np.logical_not(np.isnan(y_resampled).all(axis=2, keepdims=True))
-    total = np.where(there, y_resampled, 0).sum(axis=1)
-    return np.asarray(total / np.where(there.any(axis=1), there.sum(axis=1), np.nan))
 
 
 def points_table(clouds: Sequence[Scatter], *, level: float) -> pd.DataFrame:
@@ -139,7 +137,7 @@ def points_table(clouds: Sequence[Scatter], *, level: float) -> pd.DataFrame:
         n = len(cloud.archs)
         low, high = np.full(n, np.nan), np.full(n, np.nan)
         if cloud.y_resampled is not None and n:
-            low, high, _ = percentile_interval(seed_means(cloud.y_resampled), level)
+            low, high, _ = percentile_interval(cloud.y_resampled, level)
         rows += [
             dict(zip(POINT_COLUMNS, (cloud.x_name, cloud.y_name, cloud.subset, *point, level, seed), strict=True))
             for *point, seed in zip(
@@ -193,26 +191,24 @@ def _cloud(
     left_out: tuple[str, ...],
     note: str,
 ) -> Scatter:
-    """Rows of several seeds become one point an architecture; those without x or y are named."""
-    frame = pd.DataFrame({"arch": rows["arch"], "family": rows["family"], "x": x, "at": np.arange(len(rows)), "y": y})
-    frame["n_seeds"] = rows["n_seeds"] if "n_seeds" in rows.columns else 1
+    """One point a row; those without x or y are named."""
+    twice = rows["arch"][rows["arch"].duplicated()]
+    if len(twice):
+        raise AnalysisError(f"{twice.iloc[0]} is there more than once; group its seeds first")
+    x_values, archs = x.to_numpy(dtype=np.float64), rows["arch"].to_numpy(dtype=str)
     unknown = "no published top-1" if names[0] == TOP1 else "no count of parameters"
-    lost = [f"{arch} ({unknown})" for arch in frame.loc[frame["x"].isna(), "arch"].unique()]
-    nowhere = frame["x"].notna() & frame["y"].isna()
-    lost += [f"{arch} (undefined {names[1]})" for arch in frame.loc[nowhere, "arch"].unique()]
-    frame = frame[frame["x"].notna() & frame["y"].notna()]
-    groups = [group for _, group in frame.groupby("arch", sort=False)]
-    stacked = np.full((len(groups), max(map(len, groups), default=1), y_resampled.shape[-1]), np.nan)
-    for i, group in enumerate(groups):
-        stacked[i, : len(group)] = y_resampled[group["at"]]
+    kept = np.isfinite(x_values) & np.isfinite(y)
+    lost = [f"{arch} ({unknown})" for arch in archs[np.isnan(x_values)]]
+    lost += [f"{arch} (undefined {names[1]})" for arch in archs[np.isfinite(x_values) & np.isnan(y)]]
+    n_seeds = numbers(rows, "n_seeds") if "n_seeds" in rows.columns else np.ones(len(rows))
     return Scatter(
         *names,
-        archs=tuple(str(group["arch"].iloc[0]) for group in groups),
-        families=tuple(str(group["family"].iloc[0]) for group in groups),
-        x=np.array([group["x"].iloc[0] for group in groups], dtype=np.float64),
-        y=np.array([group["y"].mean() for group in groups], dtype=np.float64),
-        y_resampled=stacked,
-        n_seeds=np.array([group["n_seeds"].sum() for group in groups], dtype=np.int64),
+        archs=tuple(archs[kept].tolist()),
+        families=tuple(rows["family"].to_numpy(dtype=str)[kept].tolist()),
+        x=x_values[kept],
+        y=y[kept],
+        y_resampled=y_resampled[kept],
+        n_seeds=n_seeds[kept].astype(np.int64),
         left_out=(*left_out, *lost),
         note=note,
     )

@@ -10,7 +10,8 @@ from analysis.evaluation import MEAN, Replicates
 from analysis.questions.compare import TAIL, normal_p, standard_error, tail
 from analysis.questions.seeds import numbers
 from analysis.statistics.auroc import Floats
-from analysis.statistics.bootstrap import METHOD, percentile_interval, two_sided_p
+from analysis.statistics.bootstrap import percentile_interval, two_sided_p
+from analysis.statistics.families import Carried, Codes, codes, jackknife
 
 COLUMNS = [
     *("arch", "family", "pretrained", "weights", "truncate", "seed", "task", "parameters", "factor"),
@@ -20,7 +21,10 @@ COLUMNS = [
 NOTE = (
     "A drop that is not significant is not thereby absent: in a small test set no drop is significant. Only a "
     "non-inferior network is shown to lose less than the margin. One goes deeper as long as the rule holds, and stops "
-    "before the first depth where it does not; a network that may not be cut counts with a factor of 1."
+    "before the first depth where it does not; a network that may not be cut counts with a factor of 1. Of the average "
+    "factor: every network is cut to the shallowest depth that reaches a common least factor, or as deep as it was "
+    "trained. Low is the average factor up to which the mean loss is shown to be smaller than the margin, High the one "
+    "beyond which it is shown to be larger; what is not known lies between them."
 )
 """What belongs below the tables of truncation."""
 NETWORK = ["arch", "pretrained", "weights"]
@@ -28,25 +32,14 @@ NOT_WORSE, NONINFERIOR = "not significantly worse", "non-inferior"
 RULES = (NOT_WORSE, NONINFERIOR)
 """How far a network may be truncated: the paper's "no significant drop", and non-inferiority at the margin."""
 SMALLEST_COLUMNS = [
-    *(
-        "arch",
-        "family",
-        "pretrained",
-        "weights",
-        "rule",
-        "truncate",
-        "parameters",
-        "factor",
-        "difference",
-        "low",
-        "high",
-    ),
-    *("share", "margin", "n_depths"),
+    *("arch", "family", "pretrained", "weights", "rule", "truncate", "parameters", "factor"),
+    *("difference", "low", "high", "margin", "n_depths"),
 ]
 FACTOR_COLUMNS = [
-    *("pretrained", "rule", "mean", "estimate", "low", "high", "n_networks", "n_truncated", "margin"),
-    *("level", "method", "n_resamples", "n_defined", "unit", "n_units"),
+    *("pretrained", "mean", "estimate", "low", "high", "n_networks", "n_families", "n_factors", "margin"),
+    *("level", "method", "unit", "n_units"),
 ]
+FACTOR_METHOD = "fixed sequences of tests of the mean loss, jackknife over families and bootstrap of the test set"
 
 
 def truncation_table(groups: pd.DataFrame, replicates: Replicates, *, level: float, margin: float) -> pd.DataFrame:
@@ -111,57 +104,82 @@ def truncated_pairs(groups: pd.DataFrame) -> list[tuple[int, int]]:
     return [(int(cut), int(whole)) for cut, whole in zip(both["row"], both["row_full"], strict=True)]
 
 
-def smallest_tables(
-    groups: pd.DataFrame, replicates: Replicates, *, level: float, margin: float
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The smallest network of each architecture that is no worse, and the average parameter factor of those.
+def smallest_table(table: pd.DataFrame, groups: pd.DataFrame) -> pd.DataFrame:
+    """The smallest network of each architecture that is no worse, by either rule.
 
     From the first cut on, one goes deeper as long as the rule holds and stops before the first depth where it does
-    not: a fixed sequence of tests needs no correction. In every resample the same is done with the interval moved by
-    as much as the resampled difference has moved, which gives `share` and the intervals of the factors; moved by
-    noise that the estimate already holds, these show how firm the choice is rather than cover a true factor.
+    not: a fixed sequence of tests needs no correction.
+
+    Args:
+        table: what `truncation_table` gives.
+        groups: what it was made from.
+
+    Returns:
+        SMALLEST_COLUMNS, two rows a network that is truncated at all, one a rule; truncate 0 is the full network.
+
+    Source: fixed sequence: Maurer, Hothorn and Lehmacher 1995.
+    """
+    parameters = dict(zip(groups["cell"], numbers(groups, "parameters"), strict=True))
+    rows = []
+    for _, depths in table[table["task"] == MEAN].groupby("cell_full", sort=False):
+        first = depths.iloc[0]
+        for rule, holds in ((NOT_WORSE, depths["high"] >= 0), (NONINFERIOR, depths["noninferior"])):
+            depth = int(first_failure(holds.to_numpy(dtype=bool)[:, None])[0])
+            row = {name: first[name] for name in ("arch", "family", "pretrained", "weights", "margin")}
+            row |= {"rule": rule, "n_depths": len(depths), "truncate": 0, "factor": 1.0}
+            row |= {"parameters": parameters[first["cell_full"]], "difference": 0.0, "low": 0.0, "high": 0.0}
+            kept = ("truncate", "parameters", "factor", "difference", "low", "high")
+            rows.append(row | ({name: depths.iloc[depth - 1][name] for name in kept} if depth else {}))
+    return pd.DataFrame(rows, columns=SMALLEST_COLUMNS)
+
+
+def factors_table(groups: pd.DataFrame, replicates: Replicates, *, level: float, margin: float) -> pd.DataFrame:
+    """By how much networks can be cut on average before their mean loss passes the margin.
+
+    For every least factor, from the smallest to the largest that any network has, each network is cut to its
+    shallowest depth that reaches it, or as deep as it was trained. The mean loss over the networks has an interval that
+    carries the test set and the choice of families.
 
     Args:
         groups, replicates, level, margin: as for `truncation_table`.
 
     Returns:
-        SMALLEST_COLUMNS, two rows a network that is truncated at all, one a rule; truncate 0 is the full network, and
-        `share` that of the resamples with the same choice. FACTOR_COLUMNS: arithmetic and geometric mean of the
-        factors over networks (the full network counting 1), of pretrained and scratch networks apart; NaN where the
-        parameters of a chosen network are not known.
+        FACTOR_COLUMNS, two rows of pretrained and of scratch networks: the arithmetic and the geometric mean of the
+        factors. `estimate`: the largest up to which every mean loss is at most the margin. `low`: the largest up to
+        which every mean loss is shown to be smaller, one-sided at (1 - level) / 2. `high`: the largest that is not
+        shown to be too large, testing from the deepest cuts upwards. Where nothing is shown low is 1 and high the
+        deepest: too small a test set moves both outwards. NaN where a factor is not known.
 
-    Source: fixed sequence: Maurer, Hothorn and Lehmacher 1995. The paper's 3.25 (PROTOCOL, "Known") does not say which
-        mean it is.
+    Source: fixed sequences: Maurer, Hothorn and Lehmacher 1995, from either end. The paper's 3.25 (PROTOCOL, "Known")
+        does not say which mean it is.
     """
-    table = truncation_table(groups, replicates, level=level, margin=margin)
-    table = table[table["task"] == MEAN].reset_index(drop=True)
-    pairs, t = truncated_pairs(groups), replicates.tasks.index(MEAN)
-    if not pairs:
-        return pd.DataFrame(columns=SMALLEST_COLUMNS), pd.DataFrame(columns=FACTOR_COLUMNS)
-    draws = np.stack([replicates.resampled[cut, t] - replicates.resampled[full, t] for cut, full in pairs])
-    moved = draws - table["difference"].to_numpy(dtype=float)[:, None]
-    smallest: list[dict[str, Any]] = []
-    factors: dict[tuple[bool, str], list[Floats]] = {}
-    for rule in RULES:
-        for members in _networks(pairs):
-            rows = table.iloc[members]
-            holds = _holds(rule, rows, np.concatenate([np.zeros((len(rows), 1)), moved[members]], axis=1), margin)
-            depth = first_failure(holds)  # [1 + b], the data first
-            undefined = np.isnan(moved[members]).any(axis=0)
-            factor = np.append(1.0, rows["factor"].to_numpy(dtype=float))[depth]
-            factor[1:][undefined] = np.nan
-            smallest.append(
-                _chosen(rule, rows, int(depth[0]), depth[1:][~undefined], groups.iloc[pairs[members[0]][1]])
-            )
-            factors.setdefault((bool(rows["pretrained"].iloc[0]), rule), []).append(factor)
-    about = {"margin": margin, "level": level, "unit": replicates.unit, "n_units": replicates.n_units}
-    about["method"] = replicates.method
-    means = [_factor(key, np.stack(values), level) for key, values in factors.items()]
-    order = sorted(range(len(means)), key=lambda i: not means[i][0]["pretrained"])
-    return (
-        pd.DataFrame(smallest, columns=SMALLEST_COLUMNS),
-        pd.DataFrame([row | about for i in order for row in means[i]], columns=FACTOR_COLUMNS),
-    )
+    parameters = numbers(groups, "parameters")
+    every = _networks(truncated_pairs(groups))
+    rows = []
+    for pretrained in (True, False):
+        networks = [pairs for pairs in every if bool(groups["pretrained"].iloc[pairs[0][1]]) == pretrained]
+        if not networks:
+            continue
+        own = [np.round([parameters[full] / parameters[cut] for cut, full in pairs], 9) for pairs in networks]
+        families = codes([groups["family"].iloc[pairs[0][1]] for pairs in networks])
+        known = np.concatenate(own)
+        steps = np.unique(known) if np.isfinite(known).all() else np.empty(0)
+        at = [[_shallowest(factors, step) for factors in own] for step in steps]
+        chosen = [[pairs[i] for pairs, i in zip(networks, depths, strict=True)] for depths in at]
+        losses = [_mean_loss(pairs, families, replicates, level) for pairs in chosen]
+        reached = np.array([[factors[i] for factors, i in zip(own, depths, strict=True)] for depths in at])
+        about: dict[str, Any] = {
+            "pretrained": pretrained,
+            "n_networks": len(networks),
+            "n_families": int(families.max()) + 1,
+        }
+        about |= {"n_factors": len(steps), "margin": margin, "level": level, "method": FACTOR_METHOD}
+        about |= {"unit": replicates.unit, "n_units": replicates.n_units}
+        rows += [
+            about | {"mean": name} | _bounds(losses, _means(reached, name), margin)
+            for name in ("arithmetic", "geometric")
+        ]
+    return pd.DataFrame(rows, columns=FACTOR_COLUMNS)
 
 
 def first_failure(holds: npt.NDArray[np.bool_]) -> npt.NDArray[np.intp]:
@@ -175,38 +193,46 @@ def first_failure(holds: npt.NDArray[np.bool_]) -> npt.NDArray[np.intp]:
     return np.asarray(np.argmin(padded, axis=0))
 
 
-def _networks(pairs: list[tuple[int, int]]) -> list[list[int]]:
-    """Positions of the pairs of each network, from the shallowest cut on."""
-    by_full: dict[int, list[int]] = {}
-    for i, (_, full) in enumerate(pairs):
-        by_full.setdefault(full, []).append(i)
+def _networks(pairs: list[tuple[int, int]]) -> list[list[tuple[int, int]]]:
+    """The pairs of each network, from the shallowest cut on."""
+    by_full: dict[int, list[tuple[int, int]]] = {}
+    for pair in pairs:
+        by_full.setdefault(pair[1], []).append(pair)
     return list(by_full.values())
 
 
-def _holds(rule: str, rows: pd.DataFrame, moved: Floats, margin: float) -> npt.NDArray[np.bool_]:
-    """Whether each depth passes: [d, 1 + b]; an undefined interval passes nothing."""
-    if rule == NOT_WORSE:
-        return rows["high"].to_numpy(dtype=float)[:, None] + moved >= 0
-    return rows["low"].to_numpy(dtype=float)[:, None] + moved > -margin
+def _shallowest(factors: Floats, step: float) -> int:
+    """The first depth that reaches a factor, else the deepest."""
+    reaches = np.flatnonzero(factors >= step)
+    return int(reaches[0]) if reaches.size else factors.size - 1
 
 
-def _chosen(rule: str, rows: pd.DataFrame, depth: int, draws: npt.NDArray[np.intp], full: pd.Series) -> dict[str, Any]:
-    first = rows.iloc[0]
-    row = {name: first[name] for name in ("arch", "family", "pretrained", "weights", "margin")}
-    row |= {"rule": rule, "n_depths": len(rows), "share": float((draws == depth).mean()) if draws.size else np.nan}
-    if depth == 0:
-        size = {"truncate": 0, "parameters": float(full.get("parameters", np.nan)), "factor": 1.0}
-        return row | size | {"difference": 0.0, "low": 0.0, "high": 0.0}
-    return row | {name: rows.iloc[depth - 1][name] for name in SMALLEST_COLUMNS[5:11]}
+def _mean_loss(
+    pairs: list[tuple[int, int]], families: Codes, replicates: Replicates, level: float
+) -> tuple[float, Carried]:
+    """The mean difference of one pair a network (negative: a loss) with its interval."""
+    t, (cuts, fulls) = replicates.tasks.index(MEAN), np.array(pairs).T
+    differences = replicates.estimates[cuts, t] - replicates.estimates[fulls, t]
+    moved = (replicates.resampled[cuts, t] - replicates.resampled[fulls, t]).mean(axis=0)
+    at, left_out = float(differences.mean()), np.empty(0)
+    if families.max() > 0:
+        left_out = np.array([differences[families != family].mean() for family in range(families.max() + 1)])
+    return at, jackknife(at, left_out, level=level, variance=float(standard_error(moved)) ** 2)
 
 
-def _factor(key: tuple[bool, str], factors: Floats, level: float) -> list[dict[str, Any]]:
-    """Two rows: the arithmetic and the geometric mean over networks, of factors [networks, 1 + b]."""
-    rows = []
-    for name, means in (("arithmetic", factors.mean(axis=0)), ("geometric", np.exp(np.log(factors).mean(axis=0)))):
-        interval = percentile_interval(means[1:], level)
-        row = {"pretrained": key[0], "rule": key[1], "mean": name, "estimate": float(means[0])}
-        row |= {"low": float(interval.low), "high": float(interval.high), "n_networks": len(factors)}
-        row |= {"n_truncated": int((factors[:, 0] != 1).sum()), "method": METHOD}
-        rows.append(row | {"n_resamples": means.size - 1, "n_defined": int(interval.n_defined)})
-    return rows
+def _means(reached: Floats, name: str) -> Floats:
+    """The average factor of the uncut networks, 1, and of each step: [1 + steps]."""
+    if not reached.size:
+        return np.ones(1)
+    means = reached.mean(axis=1) if name == "arithmetic" else np.exp(np.log(reached).mean(axis=1))
+    return np.concatenate([[1.0], means])
+
+
+def _bounds(losses: list[tuple[float, Carried]], means: Floats, margin: float) -> dict[str, float]:
+    """estimate, low and high of the average factor; NaN where a loss or a factor is not known."""
+    if not losses or np.isnan([at for at, _ in losses]).any():
+        return dict.fromkeys(("estimate", "low", "high"), np.nan)
+    small = np.array([[at >= -margin, carried.low > -margin] for at, carried in losses])
+    large = np.array([[carried.high < -margin] for _, carried in losses])
+    estimate, low = (float(means[n]) for n in first_failure(small))
+    return {"estimate": estimate, "low": low, "high": float(means[len(losses) - first_failure(large[::-1])[0]])}

@@ -1,5 +1,6 @@
 """The paper's claims against the intervals: reproduced, contradicted, or undecided and why."""
 
+import json
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -7,17 +8,23 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from omegaconf import OmegaConf
 
 from analysis import reference
 from analysis.errors import AnalysisError
 from analysis.questions.claims import Claim, Claims, Requires, Rule
+from analysis.settings import PROJECT, flat
 from analysis.tables import count, number
+
+PROTOCOLS = PROJECT / "conf" / "protocol"
+UNREAD = ("protocol.name", "protocol.lr_grid", "protocol.probe_epochs")
+"""Values that tell protocols apart by name only, or that nothing reads unless lr=auto or adapt=lpft, which say it."""
 
 REPRODUCED, CONTRADICTED, UNDECIDED = "reproduced", "contradicted", "undecided"
 STATISTIC_COLUMNS = ["statistic", "subset", "estimate", "low", "high", "n"]
 VERDICT_COLUMNS = [
     *("claim", "verdict", "reason", "sentence", "statistic", "subset", "rule", "bound"),
-    *("estimate", "low", "high", "level", "n", "unit", "scale", "paper"),
+    *("estimate", "low", "high", "level", "n", "n_effective", "unit", "scale", "paper"),
 ]
 
 Masks = tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]
@@ -54,7 +61,7 @@ def decisions(rule: Rule, estimate: npt.ArrayLike, low: npt.ArrayLike, high: npt
         reproduced, contradicted = hi < rule.bound, lo > rule.bound
     else:
         reproduced = (lo > -rule.bound) & (hi < rule.bound)
-        contradicted = ((lo > 0) | (hi < 0)) & (np.abs(at) >= rule.bound)
+        contradicted = (lo > rule.bound) | (hi < -rule.bound)
     return holds & reproduced, holds & contradicted
 
 
@@ -62,7 +69,8 @@ def barriers(cells: pd.DataFrame, requires: Requires) -> list[str]:
     """Why no verdict may be given on these cells, whatever their intervals say; empty where one may.
 
     Args:
-        cells: arch, pretrained, weights; where there are such columns also weights_standin, data_generated, protocol.
+        cells: arch, pretrained, weights; where there are such columns also weights_standin, data_generated,
+            protocol_values (each protocol's values, JSON by key) and the columns that `requires.same` names.
         requires: what the file of claims asks for.
     """
     found = []
@@ -76,9 +84,14 @@ def barriers(cells: pd.DataFrame, requires: Requires) -> list[str]:
             found.append(f"weights that are not published ImageNet weights: {', '.join(unknown)}")
     if requires.real_data and "data_generated" in cells.columns and cells["data_generated"].any():
         found.append("the images are generated")
-    others = sorted({str(name) for name in cells.get("protocol", []) if name not in requires.protocols})
-    if others:
-        found.append(f"trained by protocol {', '.join(others)}, not {' or '.join(requires.protocols)}")
+    for column, allowed in requires.same.items():
+        wanted = [str(value) for value in allowed]
+        others = sorted({str(value) for value in cells.get(column, [])} - set(wanted))
+        if others:
+            found.append(f"{column}={' or '.join(others)}, and the claims are about {' or '.join(wanted)}")
+    if requires.protocol_values and "protocol_values" in cells.columns:
+        changed = {part for row in cells.to_dict("records") for part in _changed(row)}
+        found += [f"protocol values that are not those of its file: {', '.join(sorted(changed))}"] if changed else []
     n = cells["arch"].nunique()
     if n < requires.min_architectures:
         found.append(f"{count(n, 'architecture')}, and a verdict takes {requires.min_architectures}")
@@ -90,8 +103,9 @@ def verdicts_table(claims: Claims, statistics: pd.DataFrame, *, barriers: Sequen
 
     Args:
         claims: as `read_claims` gives them.
-        statistics: STATISTIC_COLUMNS, n in architectures; where there are such columns also `level`, and `reliability`
-            (NaN: not known), without enough of which nothing is found to lie `within` a bound.
+        statistics: STATISTIC_COLUMNS, n in architectures; where there are such columns also `level`, `n_effective` (of
+            the architectures, NaN: as many as there are) and `reliability` (NaN: not known), without enough of which
+            no claim is reproduced that noise alone could reproduce.
         barriers: as `barriers` gives them; any makes every verdict `undecided`.
 
     Returns:
@@ -111,7 +125,8 @@ def verdicts_table(claims: Claims, statistics: pd.DataFrame, *, barriers: Sequen
         statistics = statistics.assign(level=claims.level)
     measured = {(row["statistic"], row["subset"]): row for row in statistics.to_dict("records")}
     rows = [_verdict(claim, claims, measured.get((claim.statistic, claim.subset)), barriers) for claim in claims.claims]
-    return pd.DataFrame(rows, columns=VERDICT_COLUMNS).astype({"n": "Int64", "paper": "float64"})
+    kinds = {"n": "Int64", "paper": "float64", "n_effective": "float64"}
+    return pd.DataFrame(rows, columns=VERDICT_COLUMNS).astype(kinds)
 
 
 def verdicts_dict(verdicts: pd.DataFrame, barriers: Sequence[str] = ()) -> dict[str, Any]:
@@ -152,14 +167,21 @@ def _verdict(claim: Claim, claims: Claims, found: dict[Any, Any] | None, barrier
         **dict.fromkeys(("estimate", "low", "high"), math.nan),
         "level": claims.level,
         "n": None,
+        "n_effective": math.nan,
     }
     if found is not None:
         row |= {name: found[name] for name in ("estimate", "low", "high", "level")}
-        row["n"] = None if pd.isna(found["n"]) else int(found["n"])
+        row |= {
+            "n": None if pd.isna(found["n"]) else int(found["n"]),
+            "n_effective": found.get("n_effective", math.nan),
+        }
     reason = _hindrance(claim, claims, found, barriers)
     if reason:
         return row | {"verdict": UNDECIDED, "reason": reason}
     verdict = decide(claim.test, row["estimate"], row["low"], row["high"])
+    noise = _noise(claim, claims.requires, found) if verdict == REPRODUCED else ""
+    if noise:
+        return row | {"verdict": UNDECIDED, "reason": f"{_explained(claim.test, verdict, row)}, but {noise}"}
     return row | {"verdict": verdict, "reason": _explained(claim.test, verdict, row)}
 
 
@@ -175,15 +197,46 @@ def _hindrance(claim: Claim, claims: Claims, found: dict[Any, Any] | None, barri
     if int(found["n"]) < claims.requires.min_architectures:
         n = count(int(found["n"]), "architecture")
         return f"rests on {n}, and a verdict takes {claims.requires.min_architectures}"
-    reliability = found.get("reliability", math.nan)
-    if claim.rule == "within" and reliability < claims.requires.min_reliability:  # False where it is not known
-        return (
-            f"the test set is too small to tell the architectures apart (reliability {number(reliability, 2)}, and a "
-            f"verdict takes {number(claims.requires.min_reliability, 2)}): its noise alone makes them look unrelated"
-        )
     if not found["low"] <= found["estimate"] <= found["high"]:
         return "the interval does not hold its own estimate"
     return ""
+
+
+def _noise(claim: Claim, requires: Requires, found: dict[Any, Any] | None) -> str:
+    """Why noise alone may have reproduced a claim; empty where it cannot. It never contradicts one."""
+    reliability = math.nan if found is None else found.get("reliability", math.nan)
+    if claim.noise != "guarded" or reliability >= requires.min_reliability:
+        return ""
+    if math.isnan(reliability):
+        return (
+            "how much of what sets the architectures apart is noise of the test set and of training is not known: it "
+            "takes two seeds or more of each network"
+        )
+    return (
+        f"noise of the test set and of training is too large a part of what sets the architectures apart (reliability "
+        f"{number(reliability, 2)}, and a verdict takes {number(requires.min_reliability, 2)})"
+    )
+
+
+def _changed(row: dict[Any, Any]) -> list[str]:
+    """`key=value (file: value)` for every value of a run's protocol that is not its file's."""
+    path = PROTOCOLS / f"{row.get('protocol', '')}.yaml"
+    if not path.is_file():
+        return []  # a protocol of one's own has another name, which says it
+    values = json.loads(row["protocol_values"])
+    given = {f"protocol.{key}": value for key, value in flat(OmegaConf.to_container(OmegaConf.load(path))).items()}
+    return [
+        f"{key}={values[key]} (file: {value})"
+        for key, value in given.items()
+        if key in values and key not in UNREAD and not _equal(values[key], value)
+    ]
+
+
+def _equal(text: str, value: Any) -> bool:
+    try:
+        return float(text) == float(value)
+    except (TypeError, ValueError):
+        return text == str(value)
 
 
 def _explained(rule: Rule, verdict: str, row: dict[str, Any]) -> str:
@@ -194,6 +247,4 @@ def _explained(rule: Rule, verdict: str, row: dict[str, Any]) -> str:
         return f"{interval} lies {where}"
     if verdict == UNDECIDED:
         return f"{interval} does not decide: neither {where} nor clearly outside"
-    if rule.kind == "within":
-        return f"{interval} excludes 0, and the estimate lies outside ±{bound}"
-    return f"{interval} lies wholly on the other side of {bound}"
+    return f"{interval} lies wholly {'outside ±' if rule.kind == 'within' else 'on the other side of '}{bound}"

@@ -46,6 +46,7 @@ def imagenet_top1() -> pd.DataFrame:
     return _read("imagenet_top1.csv").copy()
 
 
+@cache
 def top1(weights: str) -> float:
     """ImageNet top-1 (0 to 1) of a weight tag at its own image size, NaN where timm publishes none.
 
@@ -57,6 +58,7 @@ def top1(weights: str) -> float:
     return round(float(found.iloc[0]) / 100, 5) if len(found) else float("nan")
 
 
+@cache
 def paper_era(arch: str) -> str:
     """The architecture's weight tag nearest to the paper's, empty where it is none of the 16."""
     rows = _read("imagenet_top1.csv")

@@ -1,4 +1,4 @@
-"""Rank and linear correlation of a few points, with intervals for the points and for what each was measured on."""
+"""Rank and linear correlation of a few points, with intervals."""
 
 import math
 from itertools import permutations
@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import norm, rankdata
+from scipy.stats import rankdata
+from scipy.stats import t as student
 
 from analysis.statistics.auroc import Floats
 
@@ -147,80 +148,47 @@ def resample_points(
     [1.0, 1.0]
     """
     xs, ys = _points(x, y)
-    return resample_both(xs, np.broadcast_to(ys[:, None], (ys.size, n_resamples)), method, rng=rng)
-
-
-def resample_both(x: npt.ArrayLike, y_resampled: npt.ArrayLike, method: str, *, rng: np.random.Generator) -> Floats:
-    """The correlation when the points and what they were measured on are resampled together.
-
-    Replicate b draws the points with replacement, takes for each its y in resample b of the test set (the same
-    resample for all points, so that what they share stays shared), and where a point was measured with several
-    training seeds draws as many seeds as it has, anew for every copy of the point.
-
-    Args:
-        x: [n], the same in every resample.
-        y_resampled: [n, b], or [n, s, b] with s seeds; a point with fewer seeds has NaN in all b entries of the rest.
-        method: as in `correlate`.
-        rng: consumed.
-
-    Returns:
-        [b]; NaN where a resample is degenerate or holds an undefined y, to be counted.
-
-    Raises:
-        ValueError: as `correlate`, or no resamples.
-
-    Source: Davison and Hinkley, Bootstrap Methods and their Application, 1997, 3.8: both stages with replacement.
-
-    >>> y = np.array([[0.1, 0.2, 0.1], [0.3, 0.3, 0.2], [0.5, 0.4, 0.4], [0.6, 0.6, 0.5]])
-    >>> resample_both([1, 2, 3, 4], y, "spearman", rng=np.random.default_rng(0)).shape
-    (3,)
-    """
-    xs, ys = np.asarray(x, dtype=np.float64), np.asarray(y_resampled, dtype=np.float64)
-    ys = ys[:, None, :] if ys.ndim == 2 else ys
-    if xs.ndim != 1 or ys.ndim != 3 or len(ys) != xs.size:
-        raise ValueError(f"y_resampled must have shape [{xs.size}, (seeds,) resamples], not {np.shape(y_resampled)}")
-    n_resamples = ys.shape[2]
     if n_resamples < 1:
-        raise ValueError("there must be at least 1 resample, not 0")
-    if xs.size < FEWEST:
-        return np.full(n_resamples, np.nan)
-    drawn = rng.integers(xs.size, size=(n_resamples, xs.size))
-    return correlate(xs[drawn], _draw_seeds(ys, drawn, rng), method)
+        raise ValueError(f"n_resamples must be at least 1, not {n_resamples}")
+    drawn = rng.integers(max(1, xs.size), size=(n_resamples, xs.size))
+    return correlate(xs[drawn], ys[drawn], method)
 
 
-def closed_form_interval(estimate: float, n: int, method: str, level: float) -> tuple[float, float]:
-    """A textbook interval from the coefficient and n alone, to hold beside the bootstrap's.
+def closed_form(estimate: float, n: float, method: str, level: float) -> tuple[float, float, float]:
+    """Interval of a correlation, and its two-sided p-value, from the coefficient and the number of points alone.
 
     Args:
         estimate: the coefficient.
-        n: points.
+        n: points, or the number of independent ones that they are worth (`families.effective_number`).
         method: as in `correlate`.
         level: coverage between 0 and 1.
 
     Returns:
-        tanh(atanh(estimate) -+ z s); NaN where the coefficient is undefined or +-1, or n is too small for s.
+        low, high, p_value: tanh(atanh(estimate) -+ t s) with t on n - 2 degrees of freedom, and the p-value at which
+        the interval would just touch 0. NaN where the coefficient is undefined or +-1, or n is too small for s.
 
     Raises:
         ValueError: an unknown method, or a level outside (0, 1).
 
     Source: s² is 1 / (n - 3) for Pearson (Fisher, Metron 1921), (1 + r² / 2) / (n - 3) for Spearman (Bonett and
-        Wright, Psychometrika 2000), 0.437 / (n - 4) for Kendall (Fieller, Hartley and Pearson, Biometrika 1957).
+        Wright, Psychometrika 2000), 0.437 / (n - 4) for Kendall (Fieller, Hartley and Pearson, Biometrika 1957). t in
+        place of the normal quantile, as few points estimate s.
 
-    >>> low, high = closed_form_interval(0.0, 16, "spearman", 0.95)
-    >>> round(low, 3), round(high, 3)
-    (-0.496, 0.496)
+    >>> [round(value, 3) for value in closed_form(0.0, 16, "spearman", 0.95)]
+    [-0.533, 0.533, 1.0]
     """
     if method not in METHODS:
         raise ValueError(f"method={method} is not one of {', '.join(METHODS)}")
     if not 0 < level < 1:
         raise ValueError(f"level must lie between 0 and 1, not {level}")
     spare = n - (4 if method == "kendall" else 3)
-    if spare <= 0 or not abs(estimate) < 1 - ROUNDING:
-        return math.nan, math.nan
+    if not spare > 0 or not abs(estimate) < 1 - ROUNDING:
+        return math.nan, math.nan, math.nan
     numerator = {"pearson": 1.0, "spearman": 1 + estimate**2 / 2, "kendall": 0.437}[method]
-    half = float(norm.ppf((1 + level) / 2)) * math.sqrt(numerator / spare)
-    centre = math.atanh(estimate)
-    return math.tanh(centre - half), math.tanh(centre + half)
+    error, centre = math.sqrt(numerator / spare), math.atanh(estimate)
+    half = float(student.ppf((1 + level) / 2, n - 2)) * error
+    p = float(2 * student.sf(abs(centre) / error, n - 2))
+    return math.tanh(centre - half), math.tanh(centre + half), p
 
 
 def _broadcast(x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Floats, Floats]:
@@ -255,18 +223,3 @@ def _kendall(x: Floats, y: Floats) -> Floats:
     sx, sy = np.sign(x[:, i] - x[:, j]), np.sign(y[:, i] - y[:, j])
     untied = np.sqrt(np.abs(sx).sum(axis=1)) * np.sqrt(np.abs(sy).sum(axis=1))
     return np.asarray(np.clip(np.vecdot(sx, sy) / untied, -1, 1))
-
-
-def _draw_seeds(y: Floats, drawn: npt.NDArray[np.int64], rng: np.random.Generator) -> Floats:
-    """y of each drawn point in its own resample, [b, n]: the mean over as many drawn seeds as the point has."""
-    resample = np.arange(len(drawn))[:, None]
-    if y.shape[1] == 1:
-        return np.asarray(y[drawn, 0, resample])
-    there = ~np.isnan(y).all(axis=2)
-    order = np.argsort(~there, axis=1, kind="stable")  # the seeds that a point has come first
-    n_seeds = np.maximum(there.sum(axis=1), 1)
-    total = np.zeros(drawn.shape)
-    for k in range(y.shape[1]):
-        chosen = order[drawn, rng.integers(n_seeds[drawn])]
-        total += np.where(k < n_seeds[drawn], y[drawn, chosen, resample], 0)
-    return np.asarray(total / n_seeds[drawn])

@@ -62,6 +62,11 @@ COLUMNS = (
     Column("data_generated", ("tag:data_generated",), bool, "false"),
     Column("weights_standin", ("tag:weights_standin",), bool, "false"),
     Column("protocol", ("tag:protocol", "param:protocol.name"), default=""),
+    Column("data.fraction", ("param:data.fraction",), default="1.0"),
+    Column("data.patients", ("param:data.patients",), default="None"),
+    Column("data.views", ("param:data.views",), default="all"),
+    Column("adapt", ("tag:adapt", "param:adapt"), default="full"),
+    Column("arch.in_chans", ("param:arch.in_chans",), default="3"),
     Column("evaluation.tasks", ("param:evaluation.tasks",), default=COMPETITION),
     Column("evaluation.level", ("param:evaluation.level",), default="study"),
     Column("evaluation.views", ("param:evaluation.views",), default="max"),
@@ -72,7 +77,8 @@ COLUMNS = (
     Column("latency_ms", ("metric:latency_ms",), float, "nan"),
     Column("fit_seconds", ("metric:fit_seconds",), float, "nan"),
 )
-"""What is read of every finished cell; beside it run_id, name, status, cell, failure, artifacts, protocol_settings."""
+"""What is read of every finished cell; beside it run_id, name, status, cell, failure, artifacts,
+protocol_values (the protocol's values, JSON by key) and protocol_settings (their fingerprint)."""
 
 
 def load_runs(uri: str, experiment: str) -> pd.DataFrame:
@@ -83,8 +89,8 @@ def load_runs(uri: str, experiment: str) -> pd.DataFrame:
         experiment: its name.
 
     Returns:
-        run_id, name, status, cell, failure, artifacts (URI), protocol_settings and COLUMNS; of a run that is no
-        finished cell, what it does not say (or not legibly) is None.
+        run_id, name, status, cell, failure, artifacts (URI), protocol_settings, protocol_values and COLUMNS; of a run
+        that is no finished cell, what it does not say (or not legibly) is None.
 
     Raises:
         AnalysisError: the store cannot be reached, has no such experiment, or a finished cell lacks a tag.
@@ -95,7 +101,7 @@ def load_runs(uri: str, experiment: str) -> pd.DataFrame:
             names = sorted(known.name for known in client.search_experiments())
             raise AnalysisError(f"no experiment {experiment} in {mask(uri)}; there are {', '.join(names) or 'none'}")
         runs = [run for run in _search(client, found.experiment_id) if run.data.tags.get(SUMMARY_TAG) != "true"]
-    head = ["run_id", "name", "status", "cell", "failure", "artifacts", "protocol_settings"]
+    head = ["run_id", "name", "status", "cell", "failure", "artifacts", "protocol_settings", "protocol_values"]
     return pd.DataFrame(
         [_row(run) for run in runs], columns=[*head, *(column.name for column in COLUMNS)], dtype=object
     )
@@ -195,9 +201,10 @@ def _row(run: "Run") -> dict[str, Any]:
                 raise
             row[column.name] = None  # no number rests on this run; what it says only tells which cell it was to be
     protocol = {key: value for key, value in params.items() if key.startswith("protocol.") and key != "protocol.name"}
+    row["protocol_values"] = json.dumps(protocol, sort_keys=True)
     row["protocol_settings"] = None  # where a run stopped before it wrote any
     if counts or protocol:
-        row["protocol_settings"] = hashlib.sha256(json.dumps(protocol, sort_keys=True).encode()).hexdigest()[:8]
+        row["protocol_settings"] = hashlib.sha256(row["protocol_values"].encode()).hexdigest()[:8]
     return row
 
 

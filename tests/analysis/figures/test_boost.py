@@ -18,7 +18,7 @@ WARNING = "A warning that is long enough to need more than a single line. " * 3
 def make(n, rng, **kwargs):
     cells, replicates = make_cells(n, rng=rng, **kwargs)
     boosts = corrected(boost_table(cells, replicates, level=0.95))
-    return cells, boosts, pooled_table(cells, replicates, level=0.95, rng=rng)
+    return cells, boosts, pooled_table(cells, replicates, level=0.95)
 
 
 def test_points_are_the_boosts_of_the_mean_and_their_mean(rng):

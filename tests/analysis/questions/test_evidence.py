@@ -9,7 +9,7 @@ from analysis.questions.claims import read_claims
 from analysis.questions.evidence import COLUMNS, gather
 from analysis.questions.family import COLUMNS as FAMILY_COLUMNS
 from analysis.questions.family import family_table
-from analysis.questions.truncation import FACTOR_COLUMNS, smallest_tables
+from analysis.questions.truncation import FACTOR_COLUMNS, factors_table
 from analysis.questions.verdicts import barriers, verdicts_table
 from analysis.reference import figure1, paper_era
 
@@ -43,15 +43,15 @@ def tables():
     shared = {"level": 0.95}
     return cells, {
         "correlations": correlation_table(cells, replicates, n_permutations=99, rng=rng, **shared),
-        "pooled": pooled_table(cells, replicates, rng=rng, **shared),
+        "boost_pooled": pooled_table(cells, replicates, **shared),
         "family": family_table(cells, replicates, n_permutations=99, rng=rng, **shared),
-        "factors": smallest_tables(cells, replicates, margin=0.01, **shared)[1],
+        "truncation_factors": factors_table(cells, replicates, margin=0.01, **shared),
     }
 
 
 def test_every_claim_finds_its_statistic(tables):
     cells, made = tables
-    statistics = gather(**made)
+    statistics = gather(made)
     assert statistics.columns.tolist() == COLUMNS
     claims = read_claims()
     there = set(zip(statistics["statistic"], statistics["subset"], strict=True))
@@ -66,20 +66,32 @@ def test_every_claim_finds_its_statistic(tables):
 
 def test_the_interval_carries_the_architectures(tables):
     _, made = tables
-    statistics = gather(**made).set_index(["statistic", "subset"])
-    pooled = made["pooled"]
-    wide = pooled[(pooled["statistic"] == "mean boost") & (pooled["architectures"] == "resampled")].iloc[0]
+    statistics = gather(made).set_index(["statistic", "subset"])
+    pooled = made["boost_pooled"]
+    wide = pooled[(pooled["statistic"] == "mean boost") & (pooled["architectures"] == "a sample of families")].iloc[0]
     assert statistics.loc[("mean boost", "paired"), "low"] == wide["low"]
-    family = made["family"]
-    row = family[(family["statistic"] == "family_minus_size") & (family["subset"] == "scratch")]
-    both = row[row["resampled"] == "studies and architectures"].iloc[0]
-    assert statistics.loc[("family_minus_size", "scratch"), "high"] == both["high"]
+    family = made["family"].set_index(["statistic", "subset"])
+    assert (
+        statistics.loc[("family_minus_size", "scratch"), "high"] == family.loc[("family_minus_size", "scratch"), "high"]
+    )
+    rho = made["correlations"].set_index(["interval", "x", "y", "subset", "method"])
+    record = rho.loc[("architectures, alike within families", "parameters", "auroc", "scratch", "spearman")]
+    row = statistics.loc[("spearman(parameters, auroc)", "scratch")]
+    assert (row["low"], row["n_effective"]) == (record["low"], record["n_effective"])
+
+
+def test_what_is_known_of_the_noise_goes_along(tables):
+    _, made = tables
+    known = made["correlations"].assign(reliability=np.where(made["correlations"]["subset"] == "scratch", 0.7, 0.9))
+    statistics = gather(made | {"correlations": known}).set_index(["statistic", "subset"])["reliability"]
+    assert statistics["family_minus_size", "scratch"] == statistics["spearman(parameters, auroc)", "scratch"] == 0.7
+    assert statistics["family_minus_size", "pretrained"] == 0.9
+    assert np.isnan(statistics["mean boost", "paired"])
 
 
 def test_empty_tables_give_no_statistics_and_every_verdict_says_so():
-    empty = gather(
-        pd.DataFrame(columns=CORRELATION_COLUMNS), pd.DataFrame(columns=POOLED_COLUMNS),
-        pd.DataFrame(columns=FAMILY_COLUMNS), pd.DataFrame(columns=FACTOR_COLUMNS),
-    )  # fmt: skip
+    columns = {"correlations": CORRELATION_COLUMNS, "boost_pooled": POOLED_COLUMNS, "family": FAMILY_COLUMNS}
+    columns |= {"truncation_factors": FACTOR_COLUMNS}
+    empty = gather({name: pd.DataFrame(columns=these) for name, these in columns.items()})
     assert empty.columns.tolist() == COLUMNS
     assert verdicts_table(read_claims(), empty)["reason"].str.startswith("not measured").all()

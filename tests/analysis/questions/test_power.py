@@ -79,16 +79,16 @@ def test_power_against_a_plain_loop():
     for _ in range(1500):
         x, e = rng.standard_normal((2, n))
         rho = stats.spearmanr(x, r * x + math.sqrt(1 - r * r) * e).statistic
-        hits += math.atanh(rho) - 1.959964 * math.sqrt((1 + rho**2 / 2) / (n - 3)) > 0
+        hits += math.atanh(rho) - stats.t.ppf(0.975, n - 2) * math.sqrt((1 + rho**2 / 2) / (n - 3)) > 0
     ours = correlation_power(0.5, n, ABOVE, n_simulations=8000, rng=rng)[0]
     assert ours == pytest.approx(hits / 1500, abs=0.05)
 
 
 def test_simulated_points_have_the_correlation_asked_for():
-    """Without an effect a 95 % rule errs one time in forty on each side."""
+    """Without an effect a 95 % rule errs at most one time in forty on each side; with t for z a little less."""
     above, below = correlation_power(0.0, 30, ABOVE, n_simulations=20_000, rng=np.random.default_rng(0))
-    assert above == pytest.approx(0.025, abs=0.008)
-    assert below == pytest.approx(0.025, abs=0.008)
+    assert 0.012 <= above <= 0.028
+    assert 0.012 <= below <= 0.028
 
 
 @pytest.mark.parametrize("rho", [0.0, 0.01, 0.49, 0.5, 0.51, 1.0])

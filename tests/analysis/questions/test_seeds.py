@@ -31,7 +31,7 @@ def test_one_seed_gives_the_tables_of_the_cells(rng):
         lambda frame, values: boost_table(frame, values, level=0.9),
         lambda frame, values: truncation_table(frame, values, level=0.9, margin=0.01),
         lambda frame, values: pareto_table(frame, values, level=0.9),
-        lambda frame, values: pooled_table(frame, values, level=0.9, rng=np.random.default_rng(1)),
+        lambda frame, values: pooled_table(frame, values, level=0.9),
         lambda frame, values: family_table(frame, values, level=0.9, n_permutations=9, rng=np.random.default_rng(1)),
     ):
         pd.testing.assert_frame_equal(table(groups, grouped), table(cells, replicates), check_dtype=False)

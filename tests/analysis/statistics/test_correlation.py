@@ -1,7 +1,6 @@
 import doctest
 import itertools
 import math
-import re
 
 import numpy as np
 import pytest
@@ -9,22 +8,21 @@ from scipy import stats
 
 from analysis import reference
 from analysis.questions import power, verdicts
-from analysis.statistics import correlation
+from analysis.statistics import correlation, families, streams
 from analysis.statistics.bootstrap import percentile_interval
 from analysis.statistics.correlation import (
     METHODS,
-    closed_form_interval,
+    closed_form,
     correlate,
     leave_one_out,
     permutation_p,
-    resample_both,
     resample_points,
 )
 
 SCIPY = {"spearman": stats.spearmanr, "kendall": stats.kendalltau, "pearson": stats.pearsonr}
 
 
-@pytest.mark.parametrize("module", [correlation, power, verdicts, reference])
+@pytest.mark.parametrize("module", [correlation, families, streams, power, verdicts, reference])
 def test_the_examples_in_the_docstrings_hold(module):
     result = doctest.testmod(module, extraglobs={"np": np})
     assert result.attempted > 0
@@ -211,113 +209,53 @@ def test_degenerate_resamples_are_nan_and_counted(rng):
     assert np.isnan(resample_points([1, 2], [1, 2], "spearman", n_resamples=5, rng=rng)).all()
 
 
-def loop_over_both(x, y, method, rng):
-    """The same draws, one replicate and one seed at a time."""
-    n, s, b = y.shape
-    drawn, result = rng.integers(n, size=(b, n)), []
-    have = [[k for k in range(s) if not np.isnan(y[i, k]).all()] for i in range(n)]
-    chosen = [rng.integers(np.array([[len(have[i]) for i in row] for row in drawn])) for _ in range(s)]
-    for j in range(b):
-        values = [
-            np.mean([y[i, have[i][chosen[k][j, place]], j] for k in range(len(have[i]))])
-            for place, i in enumerate(drawn[j])
-        ]
-        result.append(SCIPY[method](x[drawn[j]], values).statistic)
-    return result
-
-
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize(("n_seeds", "n_resamples"), [(3, 30), (2, 30), (3, 2), (2, 1), (1, 1)])
-def test_points_seeds_and_test_set_together_are_the_plain_loop(method, n_seeds, n_resamples, rng):
-    x, y = rng.normal(size=10), rng.normal(size=(10, n_seeds, n_resamples))
-    if n_seeds > 1:
-        y[2, 0] = np.nan  # fewer seeds than the others, not at the end
-        y[5, 1:] = np.nan
-    ours = resample_both(x, y, method, rng=np.random.default_rng(4))
-    np.testing.assert_allclose(ours, loop_over_both(x, y, method, np.random.default_rng(4)), rtol=0, atol=1e-12)
-
-
-def test_a_test_set_resample_is_shared_by_all_points(rng):
-    """A shift common to all models in a resample moves no correlation; mixing resamples would."""
-    x, y = np.arange(12.0), rng.normal(size=12)
-    shifted = y[:, None] + 1000 * rng.normal(size=300)
-    np.testing.assert_allclose(
-        resample_both(x, shifted, "pearson", rng=np.random.default_rng(2)),
-        resample_points(x, y, "pearson", n_resamples=300, rng=np.random.default_rng(2)),
-        rtol=0, atol=1e-9,
-    )  # fmt: skip
-
-
-def test_an_undefined_y_spoils_only_its_replicates(rng):
-    y = np.tile(np.arange(6.0)[:, None], (1, 50))
-    y[:, 7] = np.nan
-    spoilt = np.isnan(resample_both(np.arange(6.0), y, "spearman", rng=rng))
-    assert spoilt[7]
-    assert spoilt.sum() <= 2
-
-
-def test_a_single_seed_of_three_is_like_no_seeds(rng):
-    x, y = rng.normal(size=8), rng.normal(size=(8, 40))
-    padded = np.full((8, 3, 40), np.nan)
-    padded[:, 1] = y
-    alone = resample_both(x, y, "kendall", rng=np.random.default_rng(9))
-    np.testing.assert_allclose(resample_both(x, padded, "kendall", rng=np.random.default_rng(9)), alone, atol=1e-12)
-
-
-def test_noise_of_the_test_set_is_in_the_interval(rng):
-    x = np.arange(30.0)
-    y = x / 10 + rng.normal(0, 0.1, size=30)
-    noisy = y[:, None] + rng.normal(0, 1, size=(30, 2000))
-    both = percentile_interval(resample_both(x, noisy, "pearson", rng=rng), 0.95)
-    points = percentile_interval(resample_points(x, y, "pearson", n_resamples=2000, rng=rng), 0.95)
-    assert both.high - both.low > 3 * (points.high - points.low)
-
-
-@pytest.mark.parametrize("shape", [(3,), (4, 5), (3, 2, 2, 2)])
-def test_refuses_resamples_of_another_shape(shape, rng):
-    with pytest.raises(ValueError, match=re.escape(f"must have shape [3, (seeds,) resamples], not {shape}")):
-        resample_both([1, 2, 3], np.zeros(shape), "pearson", rng=rng)
-
-
 def test_refuses_no_resamples(rng):
-    with pytest.raises(ValueError, match="^there must be at least 1 resample, not 0$"):
-        resample_both([1, 2, 3], np.zeros((3, 0)), "pearson", rng=rng)
+    with pytest.raises(ValueError, match="^n_resamples must be at least 1, not 0$"):
+        resample_points([1, 2, 3], [1, 2, 3], "pearson", n_resamples=0, rng=rng)
 
 
-def test_closed_form_of_pearson_is_scipys():
+def test_closed_form_of_pearson_is_scipys_with_t_for_z():
+    """Fisher's interval, its half-width stretched from the normal quantile to that of t."""
     x, y = np.random.default_rng(0).normal(size=(2, 20))
     result = stats.pearsonr(x, y)
-    theirs = result.confidence_interval(0.9)
-    ours = closed_form_interval(float(result.statistic), 20, "pearson", 0.9)
-    assert ours == (pytest.approx(theirs.low, abs=1e-12), pytest.approx(theirs.high, abs=1e-12))
+    theirs = np.arctanh(result.confidence_interval(0.9))
+    half = (theirs[1] - theirs[0]) / 2 * stats.t.ppf(0.95, 18) / stats.norm.ppf(0.95)
+    low, high, _ = closed_form(float(result.statistic), 20, "pearson", 0.9)
+    assert np.arctanh([low, high]) == pytest.approx([theirs.mean() - half, theirs.mean() + half], abs=1e-12)
 
 
 def test_closed_forms_by_hand():
-    half = 1.959963984540054 * math.sqrt((1 + 0.5**2 / 2) / 13)
+    half = stats.t.ppf(0.975, 14) * math.sqrt((1 + 0.5**2 / 2) / 13)
     expected = (math.tanh(math.atanh(0.5) - half), math.tanh(math.atanh(0.5) + half))
-    assert closed_form_interval(0.5, 16, "spearman", 0.95) == pytest.approx(expected, abs=1e-12)
-    half = 1.959963984540054 * math.sqrt(0.437 / 12)
-    assert closed_form_interval(0.0, 16, "kendall", 0.95) == pytest.approx((-math.tanh(half), math.tanh(half)))
+    assert closed_form(0.5, 16, "spearman", 0.95)[:2] == pytest.approx(expected, abs=1e-12)
+    half = stats.t.ppf(0.975, 7.5) * math.sqrt(0.437 / 5.5)
+    assert closed_form(0.0, 9.5, "kendall", 0.95)[:2] == pytest.approx((-math.tanh(half), math.tanh(half)))
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("n", [6.3, 16, 30])
+def test_the_p_value_is_the_level_at_which_the_interval_touches_0(method, n):
+    for estimate in (-0.6, -0.1, 0.2, 0.7):
+        p = closed_form(estimate, n, method, 0.95)[2]
+        low, high, _ = closed_form(estimate, n, method, 1 - p)
+        assert min(abs(low), abs(high)) == pytest.approx(0, abs=1e-6)
+    assert closed_form(0.0, n, method, 0.95)[2] == 1
 
 
 @pytest.mark.parametrize(
-    "case", [(1.0, 16, "pearson"), (np.nan, 16, "kendall"), (0.3, 3, "spearman"), (0, 4, "kendall")]
+    "case",
+    [(1.0, 16, "pearson"), (np.nan, 16, "kendall"), (0.3, 3, "spearman"), (0, 4, "kendall"), (0.1, np.nan, "pearson")],
 )
 def test_closed_forms_that_do_not_exist_are_nan(case):
-    assert np.isnan(closed_form_interval(*case, 0.95)).all()
-
-
-def test_the_fewest_points_have_a_closed_form():
-    half = 1.959963984540054
-    assert closed_form_interval(0.0, 4, "pearson", 0.95) == pytest.approx((-math.tanh(half), math.tanh(half)))
+    assert np.isnan(closed_form(*case, 0.95)).all()
 
 
 @pytest.mark.parametrize("level", [0, 1, 1.5, 95])
 def test_closed_form_refuses_what_is_no_level(level):
     with pytest.raises(ValueError, match="level must lie between 0 and 1"):
-        closed_form_interval(0.1, 9, "pearson", level)
+        closed_form(0.1, 9, "pearson", level)
 
 
 def test_closed_form_refuses_nonsense():
     with pytest.raises(ValueError, match="method=rho is not one of spearman, kendall, pearson"):
-        closed_form_interval(0.1, 9, "rho", 0.95)
+        closed_form(0.1, 9, "rho", 0.95)
