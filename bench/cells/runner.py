@@ -29,6 +29,7 @@ from bench.networks.truncation import feature_map
 from bench.paths import in_project
 from bench.schema import Config
 from bench.tracking.store import Record, RunState, Store
+from bench.training.arithmetic import single_precision
 from bench.training.bookkeeping import FloatArray
 from bench.training.checkpoints import checkpoint_path
 from bench.training.devices import on_gpu
@@ -142,10 +143,11 @@ def _cost(assembly: Assembly, config: Config, images: int) -> dict[str, float]:
     for meter in training.meters:
         taken |= meter.metrics()
     precision = config.trainer.precision
-    return taken | {
-        "latency_ms": latency_ms(network, side, device, precision=precision),
-        "throughput_images_per_second": images_per_second(network, side, device, precision=precision),
-    }
+    with single_precision(precision):
+        return taken | {
+            "latency_ms": latency_ms(network, side, device, precision=precision),
+            "throughput_images_per_second": images_per_second(network, side, device, precision=precision),
+        }
 
 
 def fit_and_predict(assembly: Assembly, found: Found) -> dict[str, FloatArray]:

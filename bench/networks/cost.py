@@ -68,7 +68,7 @@ def latency_ms(network: nn.Module, side: int, device: torch.device, *, precision
         network: as it is trained.
         side: of the square images, pixels.
         device: of the run.
-        precision: fp32, or bf16 for autocast to it.
+        precision: bf16 for autocast to it; every other word is the caller's to set up.
     """
     return 1000 * _seconds(network, (1, input_channels(network), side, side), device, precision)
 
@@ -80,7 +80,7 @@ def images_per_second(network: nn.Module, side: int, device: torch.device, *, pr
         network: as it is trained.
         side: of the square images, pixels.
         device: of the run; on a CPU one pass may be all that is measured.
-        precision: fp32, or bf16 for autocast to it.
+        precision: bf16 for autocast to it; every other word is the caller's to set up.
     """
     return BATCH / _seconds(network, (BATCH, input_channels(network), side, side), device, precision)
 

@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 
 from bench.data.images import Batches
 from bench.errors import BatchTooLargeError, BrokenLossError, TrainingError
+from bench.training.arithmetic import single_precision
 from bench.training.bookkeeping import Bookkeeper, FloatArray, Training, restore, state_of
 from bench.training.checkpoints import checkpoint_path, combine, mean_state
 from bench.training.devices import leave_memory_unfilled, on_gpu
@@ -26,7 +27,7 @@ from bench.training.module import Classifier, collect
 from bench.training.progress import StretchBar
 from bench.training.states import load_state, save_broken
 
-LIGHTNING_PRECISION: dict[str, Any] = {"fp32": "32-true", "bf16": "bf16-mixed"}
+LIGHTNING_PRECISION: dict[str, Any] = {"fp32": "32-true", "tf32": "32-true", "bf16": "bf16-mixed"}
 NO_MEMORY = ("can't allocate memory", "not enough memory")
 """What torch says of a CPU's memory, in a plain RuntimeError; of a GPU's it has its own."""
 
@@ -57,7 +58,7 @@ def fit(training: Training, module: Classifier, train: Any, valid: Batches) -> p
         trainer = _trainer(training, module, requests)
         training.watch.start()
         if module.step < training.schedule.steps:
-            with _explained(training, trainer, module):
+            with _explained(training, trainer, module), single_precision(training.trainer.precision):
                 trainer.fit(module, train, valid)
         training.watch.lap()
     return trainer

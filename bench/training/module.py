@@ -17,6 +17,7 @@ from bench.data.resident import ResidentImages
 from bench.errors import BrokenLossError
 from bench.networks import heads
 from bench.networks.models import Normalisation
+from bench.training.arithmetic import single_precision
 
 Predictions = tuple[Tensor, Tensor]
 """(rows [batch] int64, probabilities [batch, tasks] float64)."""
@@ -171,14 +172,8 @@ class Classifier(pl.LightningModule):
 @contextmanager
 def whole_precision(device: torch.device) -> Iterator[None]:
     """In the block everything is computed in fp32: without autocast, and on a GPU without TF32, cuDNN's own default."""
-    convolutions = torch.backends.cudnn.conv  # type: ignore[attr-defined]  # of a module that torch puts there when run
-    before = convolutions.fp32_precision
-    convolutions.fp32_precision = "ieee"
-    try:
-        with torch.autocast(device.type, enabled=False):
-            yield
-    finally:
-        convolutions.fp32_precision = before
+    with single_precision("fp32"), torch.autocast(device.type, enabled=False):
+        yield
 
 
 def collect(predictions: list[Predictions]) -> npt.NDArray[np.float64]:
