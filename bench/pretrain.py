@@ -39,6 +39,7 @@ def pretrain(settings: PretrainConfig) -> Path:
     from bench.networks.registry import architecture
     from bench.networks.weights import destination
     from bench.training.classification import export, fit, open_folder
+    from bench.training.devices import unused_gpu
 
     row = architecture(settings.arch)
     tag = settings.weights.tag or settings.source.name
@@ -47,6 +48,8 @@ def pretrain(settings: PretrainConfig) -> Path:
         console.print(f"{path}: there already, left as it is; remove it to train it anew", soft_wrap=True)
         return path
     folder = open_folder(settings.source)
+    if said := unused_gpu(settings.trainer):
+        console.print(said, soft_wrap=True)
     console.print(f"pretraining {row.name} on {folder.name}: {len(folder.classes)} classes, {settings.epochs} epochs")
     network, top1 = fit(row, folder, settings)
     export(network, path, folder, {"valid_top1": f"{top1:.4f}", "epochs": str(settings.epochs)})

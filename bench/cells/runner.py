@@ -32,7 +32,7 @@ from bench.tracking.store import Record, RunState, Store
 from bench.training.arithmetic import single_precision
 from bench.training.bookkeeping import FloatArray
 from bench.training.checkpoints import checkpoint_path
-from bench.training.devices import on_gpu
+from bench.training.devices import check_machine, on_gpu, unused_gpu
 from bench.training.distributed import peers
 from bench.training.loop import fit, predict
 
@@ -54,6 +54,7 @@ def run_cell(config: Config, store: Store, *, announce: Announce = logger.info) 
 
     Raises:
         BenchError: the cell cannot be run, for a reason that the user can mend; recorded as FAILED.
+        MachineError: this machine has not what the cell asks for; nothing is recorded.
         TrainingError: the cell failed before, and `retry` is not `failed`; nothing is recorded.
         ClaimTakenError: another worker has the cell; nobody's failure.
         Interrupted: a stop was asked for; the same call goes on from the saved state.
@@ -66,9 +67,11 @@ def run_cell(config: Config, store: Store, *, announce: Announce = logger.info) 
         return done if done.uploaded else store.upload(cell.hash) or done
     if done is not None and done.status == "FAILED" and config.retry != "failed":
         raise TrainingError(f"{cell.name} failed before ({done.failure}): mend that, and add retry=failed")
+    check_machine(cell.config.trainer)
     announce(cell.name)
-    if said := remark(config.adapt, pretrained=config.pretrained):
-        announce(said)
+    for said in (remark(config.adapt, pretrained=config.pretrained), unused_gpu(config.trainer)):
+        if said:
+            announce(said)
     experiment = hashlib.sha256(config.tracking.experiment.encode()).hexdigest()[:8]  # two may have the same cell
     folder = in_project(config.outputs) / cell.hash / f"fit-{experiment}"
     try:

@@ -22,7 +22,7 @@ from bench.networks.models import Normalisation, build_model, head_names, normal
 from bench.networks.registry import Architecture
 from bench.paths import in_project
 from bench.schema import PretrainConfig, SourceConfig
-from bench.training.devices import leave_memory_unfilled
+from bench.training.devices import accelerator, check_machine, leave_memory_unfilled
 from bench.training.progress import ProgressBar
 
 SMALLEST_CROP = 0.5
@@ -99,13 +99,17 @@ def fit(row: Architecture, folder: Folder, settings: PretrainConfig) -> tuple[nn
         row: the architecture, trained from scratch.
         folder: the images and their classes.
         settings: seed, epochs, learning rate, batch and image size, the machine.
+
+    Raises:
+        MachineError: this machine has no such device.
     """
+    check_machine(settings.trainer)
     pl.seed_everything(settings.seed, workers=True, verbose=False)
     network = build_model(row, outputs=len(folder.classes), weights=None, seed=settings.seed)
     module = _Classifier(network, len(folder.classes), settings.lr)
     leave_memory_unfilled()
     trainer = pl.Trainer(
-        accelerator=settings.trainer.accelerator,
+        accelerator=accelerator(settings.trainer),
         devices=1,
         max_epochs=settings.epochs,
         check_val_every_n_epoch=settings.epochs,

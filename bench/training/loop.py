@@ -20,7 +20,7 @@ from bench.errors import BatchTooLargeError, BrokenLossError, TrainingError
 from bench.training.arithmetic import single_precision
 from bench.training.bookkeeping import Bookkeeper, FloatArray, Training, restore, state_of
 from bench.training.checkpoints import checkpoint_path, combine, mean_state
-from bench.training.devices import leave_memory_unfilled, on_gpu
+from bench.training.devices import accelerator, leave_memory_unfilled, on_gpu
 from bench.training.heap import KeptHeap
 from bench.training.interrupts import Requests, deferred
 from bench.training.module import Classifier, collect
@@ -93,7 +93,7 @@ def _trainer(training: Training, module: Classifier, requests: Requests) -> pl.T
     leave_memory_unfilled()
     bar = StretchBar(lambda: (schedule.next_evaluation(module.step) - module.step) * training.micro_batches)
     return pl.Trainer(
-        accelerator=machine.accelerator,
+        accelerator=accelerator(machine),
         devices=machine.devices,
         strategy=_together() if machine.devices > 1 else "auto",
         precision=LIGHTNING_PRECISION[machine.precision],
