@@ -22,10 +22,11 @@ from bench.training.bookkeeping import Bookkeeper, FloatArray, Training, restore
 from bench.training.checkpoints import checkpoint_path, combine, mean_state
 from bench.training.devices import accelerator, leave_memory_unfilled, on_gpu
 from bench.training.heap import KeptHeap
-from bench.training.interrupts import Requests, deferred
+from bench.training.interrupts import deferred
 from bench.training.module import Classifier, collect
 from bench.training.progress import StretchBar
 from bench.training.states import load_state, save_broken
+from bench.training.writing import writing
 
 LIGHTNING_PRECISION: dict[str, Any] = {"fp32": "32-true", "tf32": "32-true", "bf16": "bf16-mixed"}
 NO_MEMORY = ("can't allocate memory", "not enough memory")
@@ -54,8 +55,8 @@ def fit(training: Training, module: Classifier, train: Any, valid: Batches) -> p
     if state is not None:
         restore(training, module, state)
     train.sampler.step = module.step
-    with deferred() as requests, torch.random.fork_rng(range(torch.cuda.device_count())):
-        trainer = _trainer(training, module, requests)
+    with deferred() as requests, torch.random.fork_rng(range(torch.cuda.device_count())), writing() as writer:
+        trainer = _trainer(training, module, Bookkeeper(training, requests, writer))
         training.watch.start()
         if module.step < training.schedule.steps:
             with _explained(training, trainer, module), single_precision(training.trainer.precision):
@@ -88,7 +89,7 @@ def _explained(training: Training, trainer: pl.Trainer, module: Classifier) -> I
         ) from None
 
 
-def _trainer(training: Training, module: Classifier, requests: Requests) -> pl.Trainer:
+def _trainer(training: Training, module: Classifier, keeper: Bookkeeper) -> pl.Trainer:
     machine, schedule = training.trainer, training.schedule
     leave_memory_unfilled()
     bar = StretchBar(lambda: (schedule.next_evaluation(module.step) - module.step) * training.micro_batches)
@@ -100,7 +101,7 @@ def _trainer(training: Training, module: Classifier, requests: Requests) -> pl.T
         max_epochs=max(schedule.evaluations_left(module.step), 1),
         accumulate_grad_batches=training.micro_batches,
         callbacks=[
-            Bookkeeper(training, requests),
+            keeper,
             *training.callbacks,
             *training.meters,
             *([] if on_gpu(machine) else [KeptHeap()]),

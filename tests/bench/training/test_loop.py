@@ -24,7 +24,7 @@ from bench.networks import heads
 from bench.networks.models import build_model
 from bench.tracking import stores
 from bench.tracking.stores import store_of
-from bench.training import heap, states
+from bench.training import bookkeeping, heap, states
 from bench.training import loop as training
 from bench.training.bookkeeping import Bookkeeper
 from bench.training.interrupts import Interrupted
@@ -94,8 +94,11 @@ def undisturbed():
 def test_a_training_that_was_stopped_ends_with_the_same_bits(
     configure, stop_at, monkeypatch, undisturbed, tmp_path, arch, step, after_saving
 ):
-    """Stopped by a signal, which saves first, or at once, which falls back on the evaluation before, if any."""
-    overrides = (f"arch={arch}", *STEPPED)
+    """Stopped by a signal, which saves first, or at once, which falls back on the state before, if any.
+
+    Saved after every step, or (at step 7) never before: the same bits again.
+    """
+    overrides = (f"arch={arch}", *STEPPED, f"trainer.save_minutes={10 if step == 7 else 0}")
     if arch not in undisturbed:
         whole = configure(*overrides, "tracking.experiment=whole")
         run_cell(whole, store_of(whole))
@@ -121,7 +124,7 @@ def test_killed_for_real_it_goes_on(configure, tmp_path, phantom_root):
     own = (
         "arch=resnet18", "pretrained=false", "data=chexpert", f"data.root={phantom_root}", "data.valid_fraction=0.3",
         f"data.cache={phantom_root.parent}/cache", "protocol.image.resize=32", "protocol.image.crop=32",
-        "trainer.workers=0", *LONGER,
+        "trainer.workers=0", "trainer.save_minutes=0", *LONGER,
         f"tracking.uri=sqlite:///{tmp_path}/mlflow.db", f"outputs={tmp_path}/outputs",
     )  # fmt: skip
     command = [sys.executable, "-m", "bench.run", *own]
@@ -270,7 +273,7 @@ def test_on_request_it_goes_on_with_half_the_images_as_another_cell(configure, l
 @pytest.mark.parametrize("kind", ["step=", "state-"])
 def test_a_full_disk_is_said_and_the_state_before_is_kept(configure, monkeypatch, kind):
     """It is full at the second checkpoint, or at the second state; with room again, the cell goes on."""
-    config = configure(*STEPPED, "protocol.checkpoints.keep=9")
+    config = configure(*STEPPED, "protocol.checkpoints.keep=9", "trainer.save_minutes=0")
     original, calls = os.fsync, []
 
     def full(number):
@@ -284,10 +287,18 @@ def test_a_full_disk_is_said_and_the_state_before_is_kept(configure, monkeypatch
         patch.setattr(states.os, "fsync", full)
         with pytest.raises(StorageError, match=rf"{kind}.*No space left on device.*outputs=DIR"):
             run_cell(config, store_of(config))
-    assert _step(Path(config.outputs)) == 3
+    assert _step(Path(config.outputs)) == {"step=": 5, "state-": 1}[kind], "saved after every step"
     assert not list(Path(config.outputs).glob(f"*/fit-*/.{kind}*")), "what was half written is gone"
     again = configure(*STEPPED, "protocol.checkpoints.keep=9", "retry=failed")
     assert run_cell(again, store_of(config)).status == "FINISHED"
+
+
+def test_states_are_saved_every_so_many_minutes_and_at_the_end_not_at_each_evaluation(configure, monkeypatch):
+    saved = []
+    monkeypatch.setattr(bookkeeping, "save_state", lambda _folder, step, _state: saved.append(step))
+    config = configure(*STEPPED)
+    run_cell(config, store_of(config))
+    assert saved == [12]
 
 
 def test_a_cpus_freed_memory_is_kept_from_step_to_step(configure, monkeypatch):
