@@ -69,6 +69,7 @@ perf: $(INSTALLED) ## the performance table, a line a figure; minutes
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.perf.index
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.perf.data
 	$(BIN)/python -m tests.perf.training
+	$(BIN)/python -m tests.perf.host
 	$(BIN)/python -m tests.perf.sweeps
 
 reference: $(INSTALLED) ## docs/reference.md, from conf/ and docstrings

@@ -160,6 +160,8 @@ def _module(found: Found, inputs: Normalisation, training: Training, source: Ima
         resident=partial(ResidentImages, source.cache, source.positions) if resident else None,
         crop=config.protocol.image.crop,
         compiled=config.trainer.compile,
+        bf16=config.trainer.precision == "bf16",
+        micro_batches=training.micro_batches,
     )
     probe, schedule = config.protocol.probe_epochs, training.schedule
     training.callbacks.append(

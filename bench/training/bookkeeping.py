@@ -17,6 +17,7 @@ from bench.schedule import Schedule
 from bench.schema import TrainerConfig
 from bench.tracking.store import Record
 from bench.training.checkpoints import MONITOR, Best, State, checkpoint_path, write_checkpoint
+from bench.training.devices import generators
 from bench.training.distributed import rank
 from bench.training.interrupts import Interrupted, Requests
 from bench.training.meters import EnergyMeter, MemoryMeter
@@ -90,12 +91,14 @@ class Bookkeeper(pl.Callback):
         """Lightning has put a handler of its own before ours, which would end the process with nothing saved."""
         self._requests.listen()
 
-    def on_train_batch_start(self, _trainer: pl.Trainer, module: Any, _batch: Any, index: int) -> None:
+    def before_batch(self, _: pl.Trainer, module: Any, index: int) -> None:
         """What the network draws follows from the place in the training alone, so no state of a generator is kept."""
         place = [self._training.seed, module.step, index % self._training.micro_batches, rank()]
-        torch.manual_seed(int(np.random.SeedSequence(place).generate_state(1, np.uint64)[0]))
+        seed = int(np.random.SeedSequence(place).generate_state(1, np.uint64)[0])
+        for generator in generators(module.device):
+            generator.manual_seed(seed)
 
-    def on_train_batch_end(self, trainer: pl.Trainer, module: Any, _outputs: Any, _batch: Any, index: int) -> None:
+    def after_batch(self, trainer: pl.Trainer, module: Any, index: int) -> None:
         """One more batch; between evaluations the state is saved now and then, and when a stop was asked for.
 
         Raises:

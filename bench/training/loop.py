@@ -15,7 +15,7 @@ from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvir
 from pytorch_lightning.strategies import DDPStrategy
 from safetensors.torch import load_file
 
-from bench.data.images import Batches
+from bench.data.images import Batch, Batches
 from bench.errors import BatchTooLargeError, BrokenLossError, TrainingError
 from bench.training.arithmetic import single_precision
 from bench.training.bookkeeping import Bookkeeper, FloatArray, Training, restore, state_of
@@ -28,7 +28,6 @@ from bench.training.progress import StretchBar
 from bench.training.states import load_state, save_broken
 from bench.training.writing import writing
 
-LIGHTNING_PRECISION: dict[str, Any] = {"fp32": "32-true", "tf32": "32-true", "bf16": "bf16-mixed"}
 NO_MEMORY = ("can't allocate memory", "not enough memory")
 """What torch says of a CPU's memory, in a plain RuntimeError; of a GPU's it has its own."""
 
@@ -60,9 +59,26 @@ def fit(training: Training, module: Classifier, train: Any, valid: Batches) -> p
         training.watch.start()
         if module.step < training.schedule.steps:
             with _explained(training, trainer, module), single_precision(training.trainer.precision):
-                trainer.fit(module, train, valid)
+                trainer.fit(module, _Stretches(train), valid)
         training.watch.lap()
     return trainer
+
+
+class _Stretches:
+    """What Lightning trains on: once an epoch, all batches up to the next evaluation.
+
+    Args:
+        batches: asked again, gives those up to the evaluation after it.
+    """
+
+    def __init__(self, batches: Batches) -> None:
+        self._batches = batches
+
+    def __len__(self) -> int:
+        return 1
+
+    def __iter__(self) -> Iterator[Iterator[Batch]]:
+        yield iter(self._batches)
 
 
 @contextmanager
@@ -97,9 +113,7 @@ def _trainer(training: Training, module: Classifier, keeper: Bookkeeper) -> pl.T
         accelerator=accelerator(machine),
         devices=machine.devices,
         strategy=_together() if machine.devices > 1 else "auto",
-        precision=LIGHTNING_PRECISION[machine.precision],
         max_epochs=max(schedule.evaluations_left(module.step), 1),
-        accumulate_grad_batches=training.micro_batches,
         callbacks=[
             keeper,
             *training.callbacks,

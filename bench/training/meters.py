@@ -35,14 +35,14 @@ class EnergyMeter(pl.Callback):
         if self._counter is not None:
             self._stand, self._read_at = self._counter(), self._clock()
 
-    def on_train_batch_end(self, *_: Any) -> None:
+    def after_batch(self, *_: Any) -> None:
         """Reads the counter now and then."""
         if self._clock() - self._read_at >= READ_SECONDS:
             self._read()
 
     def on_validation_batch_end(self, *_: Any) -> None:
         """Reads the counter now and then."""
-        self.on_train_batch_end()
+        self.after_batch()
 
     def on_fit_end(self, *_: Any) -> None:
         """Reads the counter a last time; what comes after the fit is not counted."""

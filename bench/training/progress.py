@@ -5,7 +5,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pytorch_lightning as pl
 from pytorch_lightning.callbacks import RichProgressBar
+
+SHOW_SECONDS = 0.2
+"""Between two pictures of a progress bar."""
 
 
 class ProgressBar(RichProgressBar):
@@ -26,11 +30,22 @@ class StretchBar(ProgressBar):
     def __init__(self, batches: Callable[[], int]) -> None:
         super().__init__(leave=False)
         self._batches = batches
+        self._shown = 0.0
 
     @property
     def total_train_batches(self) -> int:
         """Batches up to the next evaluation."""
         return self._batches()
+
+    def after_batch(self, trainer: pl.Trainer, module: Any, index: int) -> None:
+        """Shows how far it is, a few times a second: to draw the bar takes as long as some networks' step."""
+        now = time.monotonic()
+        if now - self._shown >= SHOW_SECONDS:
+            self._shown = now
+            super().on_train_batch_end(trainer, module, None, None, index)
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        """Nothing: what is one batch to Lightning is all of them up to the next evaluation."""
 
 
 class Stopwatch:

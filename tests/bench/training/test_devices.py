@@ -11,6 +11,7 @@ from bench.networks.registry import ARCHITECTURES
 from bench.training.devices import (
     accelerator,
     check_machine,
+    generators,
     leave_memory_unfilled,
     on_gpu,
     precision,
@@ -175,3 +176,13 @@ def test_no_network_reads_memory_that_nothing_has_written(name):
     for key, value in one_step(ARCHITECTURES[name]).items():
         assert torch.equal(value, filled[key]), key
         assert torch.isfinite(value).all(), key
+
+
+def test_the_generators_of_a_device_draw_what_torch_would_and_torch_notes_nothing():
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(2**63 + 5)
+        expected, noted = torch.rand(3), len(torch.cuda._queued_calls)
+        for generator in generators(torch.device("cpu")):
+            generator.manual_seed(2**63 + 5)
+        assert torch.equal(torch.rand(3), expected)
+        assert len(torch.cuda._queued_calls) == noted

@@ -62,7 +62,7 @@ def stop_at(monkeypatch):
     """Ends the process, as far as the training can tell, once so many steps are done."""
 
     def arrange(step, *, after_saving):
-        original = Bookkeeper.on_train_batch_end
+        original = Bookkeeper.after_batch
 
         def end(self, trainer, module, *rest):
             if after_saving and module.step + 1 == step:
@@ -71,7 +71,7 @@ def stop_at(monkeypatch):
                 raise Stop
             original(self, trainer, module, *rest)
 
-        monkeypatch.setattr(Bookkeeper, "on_train_batch_end", end)
+        monkeypatch.setattr(Bookkeeper, "after_batch", end)
 
     return arrange
 
@@ -188,7 +188,7 @@ def test_ctrl_c_saves_first_and_says_so(configure, stop_at, monkeypatch):
     assert _step(Path(config.outputs)) == 2
 
 
-@pytest.mark.parametrize("hook", ["on_validation_start", "on_validation_end", "on_train_batch_end"])
+@pytest.mark.parametrize("hook", ["on_validation_start", "on_validation_end", "after_batch"])
 def test_a_signal_at_any_moment_waits_for_the_next_state(configure, monkeypatch, hook):
     """A real one, also right after it was looked whether there is one: Lightning's own handler must not see it."""
     config = configure(*STEPPED)
@@ -325,6 +325,23 @@ def test_deterministic_algorithms_fill_no_memory_first(configure, monkeypatch):
     assert set(seen) == {(True, False)}
 
 
+def test_only_the_training_call_is_compiled(configure, monkeypatch):
+    """Each other mode, batch size and precision would be one more graph, minutes each."""
+    calls = []
+
+    def compiler(call, **_):
+        def compiled(image):
+            calls.append(image.shape[0])
+            return call(image)
+
+        return compiled
+
+    monkeypatch.setattr(torch, "compile", compiler)
+    config = configure(*STEPPED, "trainer.compile=true")
+    run_cell(config, store_of(config))
+    assert calls == [16] * 12
+
+
 def test_accumulated_steps_are_counted_as_steps(configure):
     config = configure(*STEPPED, "protocol.micro_batch=4", "arch=resnet18")
     run_cell(config, store_of(config))
@@ -370,7 +387,7 @@ def test_two_devices_predict_what_one_does(configure, monkeypatch):
 def test_a_killed_rank_is_said_and_the_cell_goes_on(configure, monkeypatch):
     own = (*STEPPED, "truncate=3", "trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2")
     config, whole = configure(*own), configure(*own, "tracking.experiment=whole")
-    original = Bookkeeper.on_train_batch_end
+    original = Bookkeeper.after_batch
 
     def kill(self, trainer, module, *rest):
         original(self, trainer, module, *rest)
@@ -379,7 +396,7 @@ def test_a_killed_rank_is_said_and_the_cell_goes_on(configure, monkeypatch):
             other.kill()
 
     with monkeypatch.context() as patch:
-        patch.setattr(Bookkeeper, "on_train_batch_end", kill)
+        patch.setattr(Bookkeeper, "after_batch", kill)
         with pytest.raises(TrainingError, match=r"rank 1 of 2 was killed by signal 9.*retry=failed"):
             run_cell(config, store_of(config))
     assert store_of(config).find(identify(config).cell.hash).status == "FAILED"

@@ -32,9 +32,10 @@ def test_after_a_piece_that_failed_none_follows():
     def fail():
         raise OSError("full")
 
-    with pytest.raises(OSError, match="full"), writing() as writer:
+    with writing() as writer:
         writer.submit(fail)
-        writer.submit(lambda: done.append("after"))
+        with pytest.raises(OSError, match="full"):
+            writer.submit(lambda: done.append("after"))
     assert not done
 
 
@@ -48,8 +49,13 @@ def test_the_last_piece_that_failed_is_said():
 
 def test_what_was_given_is_written_where_the_training_breaks():
     go, done = threading.Event(), []
-    with pytest.raises(ValueError, match="broken"), writing() as writer:
-        writer.submit(lambda: done.append(go.wait(SECONDS)))
-        go.set()
-        raise ValueError("broken")
+
+    def train():
+        with writing() as writer:
+            writer.submit(lambda: done.append(go.wait(SECONDS)))
+            go.set()
+            raise ValueError("broken")
+
+    with pytest.raises(ValueError, match="broken"):
+        train()
     assert done == [True]
