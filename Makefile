@@ -2,7 +2,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# What a run and a report need; and with the tests' packages, the launchers' and every extra.
 INSTALLED := $(VENV)/.installed
+TOOLS := $(VENV)/.tools
 
 .DEFAULT_GOAL := help
 
@@ -13,6 +15,10 @@ help: ## this list
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	@touch $@
+
+$(TOOLS): $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
@@ -24,10 +30,10 @@ demo: $(INSTALLED) ## a small sweep on generated data, then report/index.html; m
 # A process a core, each with one thread: more of them would wait for one another.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
-test: $(INSTALLED) ## the test suite, offline; about ten minutes on two cores
+test: $(TOOLS) ## the test suite, offline; about ten minutes on two cores
 	$(PYTEST) -m 'not slow'
 
-test-slow: $(INSTALLED) ## its tests marked slow: whole trainings, servers, Slurm, Ray, a browser; a quarter of an hour
+test-slow: $(TOOLS) ## its tests marked slow: whole trainings, servers, Slurm, Ray, a browser; a quarter of an hour
 	$(PYTEST) -m slow
 
 test-all: test test-slow ## both
@@ -46,7 +52,7 @@ test-lowest: ## the fast tests with the oldest versions that pyproject.toml allo
 	OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest --numprocesses auto --dist worksteal -m 'not slow'
 
 # OmegaConf takes coverage for a debugger, and would leave its errors unworded.
-coverage: $(INSTALLED) ## branch coverage of the whole suite, at least 90 %
+coverage: $(TOOLS) ## branch coverage of the whole suite, at least 90 %
 	$(BIN)/python -m coverage erase
 	OC_CAUSE=0 OMP_NUM_THREADS=1 $(BIN)/python -m coverage run -m pytest --numprocesses auto --dist worksteal
 	$(BIN)/python -m coverage combine --quiet
@@ -63,7 +69,7 @@ audit: ## known vulnerabilities of the pinned versions; asks the package index
 	.venv-audit/bin/python -m pip install --quiet pip-audit
 	.venv-audit/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip
 
-perf: $(INSTALLED) ## the performance table, a line a figure; minutes
+perf: $(TOOLS) ## the performance table, a line a figure; minutes
 	$(BIN)/python -m tests.perf.statistics
 	$(BIN)/python -m tests.perf.report
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.perf.index
@@ -72,13 +78,13 @@ perf: $(INSTALLED) ## the performance table, a line a figure; minutes
 	$(BIN)/python -m tests.perf.host
 	$(BIN)/python -m tests.perf.sweeps
 
-reference: $(INSTALLED) ## docs/reference.md, from conf/ and docstrings
+reference: $(TOOLS) ## docs/reference.md, from conf/ and docstrings
 	$(BIN)/python -m docs.reference
 
-screenshots: $(INSTALLED) ## docs/mlflow.png and docs/report.png, of made-up runs; needs chromium and chromedriver
+screenshots: $(TOOLS) ## docs/mlflow.png and docs/report.png, of made-up runs; needs chromium and chromedriver
 	$(BIN)/python -m docs.screenshots
 
-lint: $(INSTALLED) ## ruff and mypy
+lint: $(TOOLS) ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

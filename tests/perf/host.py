@@ -43,7 +43,7 @@ def host_line() -> str:
         tempfile.TemporaryDirectory() as folder,
         mock.patch.multiple(training, **quick),
         mock.patch.object(training.time, "perf_counter", time.thread_time),
-        mock.patch.object(assembly_module, "build_model", lambda *_, **__: Tiny()),
+        mock.patch.object(assembly_module, "build_model", side_effect=lambda *_, **__: Tiny()),
         mock.patch.multiple(Adaptation, setup=_nothing, on_train_batch_start=_nothing, before_batch=_nothing),
     ):
         root = training._phantom(Path(folder) / "phantom")
