@@ -76,6 +76,7 @@ perf: $(TOOLS) ## the performance table, a line a figure; minutes
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.perf.data
 	$(BIN)/python -m tests.perf.training
 	$(BIN)/python -m tests.perf.host
+	$(BIN)/python -m tests.perf.busy
 	$(BIN)/python -m tests.perf.sweeps
 
 reference: $(TOOLS) ## docs/reference.md, from conf/ and docstrings

@@ -12,7 +12,7 @@ import hydra
 from omegaconf import DictConfig
 from rich.console import Console
 
-from bench import config
+from bench import config, waiting
 from bench.errors import ConfigError
 from bench.paths import CONF
 from bench.schema import PretrainConfig
@@ -66,6 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"bench.pretrain: {error}", file=sys.stderr)  # noqa: T201  # plain, for logs and pipes
         return 2
     sys.argv[1:] = arguments
+    waiting.choose()
     config.register()
     job()
     return 0

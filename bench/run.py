@@ -10,7 +10,7 @@ import hydra
 from omegaconf import DictConfig
 from rich.console import Console
 
-from bench import config
+from bench import config, waiting
 from bench.errors import BenchError, ConfigError
 from bench.paths import CONF
 from bench.sweeps.plan import Job, Sweep, plan
@@ -54,6 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BenchError as error:
         print(f"bench.run: {error}", file=sys.stderr)  # noqa: T201  # plain, for logs and pipes
         return 2
+    waiting.choose()
     config.register()
     sys.argv[1:] = [config.spell(text) for text in arguments]
     if sweep is None:

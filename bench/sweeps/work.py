@@ -14,7 +14,9 @@ def work(composed: DictConfig) -> float:
     Returns:
         The mean validation AUROC of its prediction, for a sweeper that searches; NaN where there is none.
     """
-    from bench import config
+    from bench import config, waiting
+
+    waiting.choose()  # a launcher's process, perhaps on another machine
     from bench.cells.runner import run_cell
     from bench.errors import BenchError
     from bench.quiet import quiet

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 
-KINDS = {"bench": "import bench", "torch": ""}
+KINDS = {"bench": "from bench.waiting import choose; choose()", "torch": ""}
 REPEATS = 3
 TRAINING = """
 import time

@@ -215,8 +215,7 @@ def paths(stems: "pd.Series[str]", found: Mapping[str, str], expected: "pd.Serie
         found: paths by stem, as `locate` gives them.
         expected: [n] where the release puts each, relative to the set's root.
     """
-    known = stems.map(found).astype(object)  # pandas 2 would make a text of what is missing
-    return known.fillna(expected).astype("str")
+    return stems.map(found).astype("str").fillna(expected)
 
 
 def named_findings(
