@@ -73,6 +73,11 @@ class Bookkeeper(pl.Callback):
 
     Files are written by a thread while the training goes on: each checkpoint before the state that names it, so that a
     process killed at any moment leaves a state with all that it names.
+
+    Args:
+        training: what is kept.
+        requests: whether a stop was asked for.
+        writer: writes the files.
     """
 
     def __init__(self, training: Training, requests: Requests, writer: Writer) -> None:
@@ -100,6 +105,11 @@ class Bookkeeper(pl.Callback):
 
     def after_batch(self, trainer: pl.Trainer, module: Any, index: int) -> None:
         """One more batch; between evaluations the state is saved now and then, and when a stop was asked for.
+
+        Args:
+            trainer: has the optimiser, and knows the other devices.
+            module: has the step and the network.
+            index: the batch's number since the last evaluation.
 
         Raises:
             Interrupted: a stop was asked for; the state is saved.

@@ -141,7 +141,9 @@ class Classifier(pl.LightningModule):
                 loss = self._loss(model, {key: part.to(self.device, non_blocking=True) for key, part in batch.items()})
             if number == 0:
                 optimizer.zero_grad()
-            (loss if self._micro_batches == 1 else loss / self._micro_batches).backward()  # type: ignore[no-untyped-call]
+            if self._micro_batches > 1:
+                loss = loss / self._micro_batches
+            loss.backward()  # type: ignore[no-untyped-call]  # torch's
         if last:
             optimizer.step()
 

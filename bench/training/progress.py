@@ -38,7 +38,12 @@ class StretchBar(ProgressBar):
         return self._batches()
 
     def after_batch(self, trainer: pl.Trainer, module: Any, index: int) -> None:
-        """Shows how far it is, a few times a second: to draw the bar takes as long as some networks' step."""
+        """Shows how far it is, a few times a second: to draw the bar takes as long as some networks' step.
+
+        Args:
+            trainer, module: what the bar shows is theirs.
+            index: the batch's number since the last evaluation.
+        """
         now = time.monotonic()
         if now - self._shown >= SHOW_SECONDS:
             self._shown = now
