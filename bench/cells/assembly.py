@@ -168,8 +168,9 @@ def _module(found: Found, inputs: Normalisation, training: Training, source: Ima
         Adaptation(network, row, config.adapt, probe_epochs=probe, epoch=lambda: schedule.position(module.step)[0])
     )
     if rank() == 0:
-        device = torch.device("cuda" if on_gpu(config.trainer) else "cpu")
-        training.meters += [EnergyMeter(energy_counter([device])), MemoryMeter(PeakMemory(device))]
+        gpus = [torch.device("cuda", number) for number in range(config.trainer.devices)]
+        devices = gpus if on_gpu(config.trainer) else [torch.device("cpu")]
+        training.meters += [EnergyMeter(energy_counter(devices)), MemoryMeter(PeakMemory(devices[0]))]
     return module
 
 

@@ -119,6 +119,30 @@ def generators(device: "torch.device") -> list["torch.Generator"]:
     return own if device.type == "cpu" else [*own, torch.cuda.default_generators[device.index or 0]]
 
 
+NO_MEMORY = ("can't allocate memory", "not enough memory")
+"""What torch says of a CPU's memory, in a plain RuntimeError; of a GPU's it has its own."""
+
+
+def out_of_memory(error: RuntimeError) -> bool:
+    """Whether torch found no room, on a GPU or on the CPU."""
+    import torch
+
+    return isinstance(error, torch.OutOfMemoryError) or any(words in str(error) for words in NO_MEMORY)
+
+
+def gpu_is_lost() -> bool:
+    """Whether CUDA refuses all work in this process from now on, as after a fault in a kernel or of the card."""
+    import torch
+
+    if not torch.cuda.is_initialized():  # type: ignore[no-untyped-call]  # torch's
+        return False
+    try:
+        torch.cuda.synchronize()
+    except RuntimeError:
+        return True
+    return False
+
+
 def leave_memory_unfilled() -> None:
     """From now on in this process, deterministic algorithms do not write NaN into all memory that they take.
 

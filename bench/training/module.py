@@ -1,6 +1,8 @@
 """The LightningModule: gets a built network and plain numbers, knows nothing of files or MLflow."""
 
+import logging
 import math
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
@@ -19,6 +21,9 @@ from bench.errors import BrokenLossError
 from bench.networks import heads
 from bench.networks.models import Normalisation
 from bench.training.arithmetic import single_precision
+from bench.training.devices import out_of_memory
+
+logger = logging.getLogger(__name__)
 
 Predictions = tuple[Tensor, Tensor]
 """(rows [batch] int64, probabilities [batch, tasks] float64)."""
@@ -76,6 +81,7 @@ class Classifier(pl.LightningModule):
         self._validation: list[Predictions] = []
         self._scored = list(scored)
         self._shown = MultilabelAUROC(len(self._scored), ignore_index=UNKNOWN) if len(self._scored) > 1 else None
+        self._evaluated_at_once = sys.maxsize  # as many as a batch has, until they do not fit
         self.step = 0  # training steps done, over all attempts at this cell
         self._mean: Tensor
         self._std: Tensor
@@ -86,6 +92,10 @@ class Classifier(pl.LightningModule):
         """The device is known now."""
         if self._make_resident is not None:
             self._resident = self._make_resident(self.device)
+
+    def forget_images(self) -> None:
+        """Gives back what `resident` took: Lightning's trainer and this module hold one another, and stay a while."""
+        self._resident = None
 
     def image(self, batch: Mapping[str, Tensor]) -> Tensor:
         """The cut and flipped images [batch, 1, height, width] uint8 of a training batch."""
@@ -191,7 +201,23 @@ class Classifier(pl.LightningModule):
         self._loss_sum, self._loss_count = total, count
 
     def _probabilities(self, batch: Mapping[str, Tensor]) -> Predictions:
-        return batch["row"], heads.probabilities(self(batch["image"]), self._widths)
+        """In as many pieces as the memory asks for; the training's batch, which is science, is not touched by that."""
+        images = batch["image"]
+        piece = max(1, min(len(images), self._evaluated_at_once))
+        while True:
+            try:
+                pieces = images.split(piece)  # type: ignore[no-untyped-call]  # torch's
+                parts = [heads.probabilities(self(part), self._widths) for part in pieces]
+            except RuntimeError as error:
+                if piece == 1 or not out_of_memory(error):
+                    raise
+            else:
+                return batch["row"], torch.cat(parts)
+            # Only here has Python let go of the error, and of the activations in its traceback.
+            piece = self._evaluated_at_once = (piece + 1) // 2
+            logger.warning("out of memory in an evaluation: from now on with %d images at once", piece)
+            if images.device.type == "cuda":
+                torch.cuda.empty_cache()
 
     def predict_step(self, batch: Mapping[str, Tensor], _: int = 0) -> Predictions:
         """Rows and float64 probabilities of one batch, computed in fp32: what is exported gives the same elsewhere."""

@@ -1,6 +1,7 @@
 """Training to the end, resumed, stopped and broken: with a small network on the phantom."""
 
 import errno
+import inspect
 import multiprocessing
 import os
 import random
@@ -425,3 +426,18 @@ def test_bf16_moves_the_auroc_less_than_the_seed_does(configure):
         found[precision] = np.array([run_cell(cell, store_of(cell)).metrics["test/auroc"] for cell in cells])
     assert not np.array_equal(found["fp32"], found["bf16"])
     assert abs(np.mean(found["bf16"] - found["fp32"])) < np.ptp(found["fp32"])
+
+
+def old(module, broadcast_buffers=True):
+    """DistributedDataParallel's arguments before torch 2.13."""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "given"),
+    [(training.DistributedDataParallel, {"forward_sync_buffers": False}), (old, {"broadcast_buffers": False})],
+)
+def test_no_forward_pass_of_several_devices_waits_for_buffers_in_any_torch(monkeypatch, arguments, given):
+    if "broadcast_buffers" not in given and "forward_sync_buffers" not in inspect.signature(arguments).parameters:
+        pytest.skip("this torch has the old name alone, which the other case shows")
+    monkeypatch.setattr(training, "DistributedDataParallel", arguments)
+    assert training._together()._ddp_kwargs == given

@@ -147,3 +147,12 @@ def test_an_unknown_peak_is_not_recorded():
     meter = MemoryMeter(Peaks(None))
     fit(meter)
     assert meter.metrics() == {}
+
+
+@pytest.mark.parametrize("readings", [[None], [0.0, None], [0.0, 1.0, None, 2.0]])
+def test_where_the_counter_stops_in_the_middle_of_a_fit_the_sum_is_unknown_and_the_fit_goes_on(readings):
+    left = iter([*readings, *[3.0] * 99])
+    meter = EnergyMeter(lambda: next(left), clock=clock(READ_SECONDS))
+    fit(meter)
+    assert meter.metrics() == {}
+    assert meter.state_dict() == {"joules": None}
