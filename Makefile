@@ -8,7 +8,7 @@ TOOLS := $(VENV)/.tools
 
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test test-slow test-all test-analysis test-lowest coverage mutation audit lint perf reference screenshots
+.PHONY: help demo test test-slow test-all test-analysis test-lowest coverage mutation audit lint perf gpu reference screenshots
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -78,6 +78,10 @@ perf: $(TOOLS) ## the performance table, a line a figure; minutes
 	$(BIN)/python -m tests.perf.host
 	$(BIN)/python -m tests.perf.busy
 	$(BIN)/python -m tests.perf.sweeps
+
+gpu: $(TOOLS) ## every GPU path proven and measured on one GPU, eight minutes; docs/gpu.md
+	out=$$(mktemp -d); $(BIN)/python -m tests.gpu $$out; status=$$?; \
+		test ! -e $$out/gpu.json || $(BIN)/python -m tests.gpu.table $$out/gpu.json; exit $$status
 
 reference: $(TOOLS) ## docs/reference.md, from conf/ and docstrings
 	$(BIN)/python -m docs.reference
