@@ -17,7 +17,7 @@ from timm.data import create_loader
 from timm.loss import BinaryCrossEntropy
 from timm.optim import create_optimizer_v2
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, default_collate
 
 from bench.cells.assembly import assemble
 from bench.cells.identify import identify
@@ -204,6 +204,7 @@ def timms_recipe(kit: Kit, arch: str, split: Split, batch: int = 16) -> float:
         Files(split, batches * batch), (3, kit.side, kit.side), batch, is_training=True, scale=(0.9, 1.0),
         color_jitter=0.0, num_workers=0 if kit.small else PROCESSES, pin_memory=True, device=kit.device,
         use_prefetcher=kit.gpu, persistent_workers=False, mean=(MEAN,) * 3, std=(STD,) * 3,
+        collate_fn=default_collate,
     )  # fmt: skip
     network = timm.create_model(arch, num_classes=OUTPUTS).to(kit.device, memory_format=torch.channels_last).train()
     optimizer, criterion = create_optimizer_v2(network, opt="adam", lr=1e-4), BinaryCrossEntropy(smoothing=0.0)

@@ -36,8 +36,8 @@ WORKSPACE = ":4096:8"
 """With which cuBLAS is deterministic. Source: torch's manual, `torch.use_deterministic_algorithms`."""
 SAME = 1e-5
 """A score in fp32 may differ by so much from one in float64."""
-KEPT_MIB = 5
-"""Device memory that a finished cell may keep: cuBLAS's workspace is not counted by torch."""
+MORE_MIB = 0.5
+"""By which the memory held may grow from cell to cell: less than their images. What cuBLAS works in stays."""
 
 
 def predictions(run: Any, made: Any) -> pd.DataFrame:
@@ -121,7 +121,7 @@ def memory_is_given_back_between_cells(kit: Kit) -> None:
     kit.say(
         "memory held after each of three cells, MiB", "resnet18", **{f"cell {n + 1}": x for n, x in enumerate(held)}
     )
-    assert max(held) < KEPT_MIB, f"a finished cell keeps device memory: {held} MiB"
+    assert max(held) - held[0] < MORE_MIB, f"a finished cell keeps device memory: {held} MiB"
 
 
 @part(PROOFS, 25, needs_gpu=True)
