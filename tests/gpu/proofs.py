@@ -196,7 +196,7 @@ def more_devices_than_there_are_is_a_sentence(kit: Kit) -> None:
     devices = max(torch.cuda.device_count(), 1) + 1
     words = ("data=chexpert", f"data.root={kit.root}", "arch=resnet18", "pretrained=false", "trainer=gpu")
     many = (f"trainer.devices={devices}", f"protocol.batch_size={6 * devices}")
-    places = (f"outputs={kit.work}/ddp", f"data.cache={kit.work}/cache", f"tracking.uri=sqlite:///{kit.work}/ddp.db")
+    places = (f"outputs={kit.work}/ddp", f"data.cache={kit.work}/cache", f"tracking.uri=sqlite:///{kit.work}/mlflow.db")
     command = [sys.executable, "-m", "bench.run", *words, *many, *places]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     said = done.stdout + done.stderr
