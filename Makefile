@@ -45,11 +45,12 @@ test-analysis: ## the tests of analysis where torch is not installed
 	OMP_NUM_THREADS=1 .venv-analysis/bin/python -m pytest --confcutdir=tests/analysis -m 'not slow' tests/analysis \
 		--deselect tests/analysis/test_reference.py::test_stored_values_are_the_shared_ones
 
+# Warnings are none of its errors: what was a library's own use of another's new name is an old name by now.
 test-lowest: ## the fast tests with the oldest versions that pyproject.toml allows
 	$(PYTHON) -m venv --clear .venv-lowest
 	.venv-lowest/bin/python -m pip install --quiet uv
 	.venv-lowest/bin/uv pip install --quiet --python .venv-lowest --resolution lowest-direct --editable '.[dev]'
-	OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest --numprocesses auto --dist worksteal -m 'not slow'
+	OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest --numprocesses auto --dist worksteal -W default -m 'not slow'
 
 # OmegaConf takes coverage for a debugger, and would leave its errors unworded.
 coverage: $(TOOLS) ## branch coverage of the whole suite, at least 90 %
