@@ -2,17 +2,23 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# What a run and a report need; and with the tests' packages, the launchers' and every extra.
 INSTALLED := $(VENV)/.installed
+TOOLS := $(VENV)/.tools
 
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test test-slow test-all test-analysis test-lowest coverage mutation audit lint operating perf reference screenshots
+.PHONY: help demo test test-slow test-all test-analysis test-lowest coverage mutation audit lint operating perf gpu reference screenshots
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	@touch $@
+
+$(TOOLS): $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
@@ -24,10 +30,10 @@ demo: $(INSTALLED) ## a small sweep on generated data, then report/index.html; m
 # A process a core, each with one thread: more of them would wait for one another.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
-test: $(INSTALLED) ## the test suite, offline; about ten minutes on two cores
+test: $(TOOLS) ## the test suite, offline; about ten minutes on two cores
 	$(PYTEST) -m 'not slow'
 
-test-slow: $(INSTALLED) ## its tests marked slow: whole trainings, servers, Slurm, Ray, a browser; a quarter of an hour
+test-slow: $(TOOLS) ## its tests marked slow: whole trainings, servers, Slurm, Ray, a browser; a quarter of an hour
 	$(PYTEST) -m slow
 
 test-all: test test-slow ## both
@@ -39,14 +45,15 @@ test-analysis: ## the tests of analysis where torch is not installed
 	OMP_NUM_THREADS=1 .venv-analysis/bin/python -m pytest --confcutdir=tests/analysis -m 'not slow' tests/analysis \
 		--deselect tests/analysis/test_reference.py::test_stored_values_are_the_shared_ones
 
+# Warnings are none of its errors: what was a library's own use of another's new name is an old name by now.
 test-lowest: ## the fast tests with the oldest versions that pyproject.toml allows
 	$(PYTHON) -m venv --clear .venv-lowest
 	.venv-lowest/bin/python -m pip install --quiet uv
 	.venv-lowest/bin/uv pip install --quiet --python .venv-lowest --resolution lowest-direct --editable '.[dev]'
-	OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest --numprocesses auto --dist worksteal -m 'not slow'
+	OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest --numprocesses auto --dist worksteal -W default -m 'not slow'
 
 # OmegaConf takes coverage for a debugger, and would leave its errors unworded.
-coverage: $(INSTALLED) ## branch coverage of the whole suite, at least 90 %
+coverage: $(TOOLS) ## branch coverage of the whole suite, at least 90 %
 	$(BIN)/python -m coverage erase
 	OC_CAUSE=0 OMP_NUM_THREADS=1 $(BIN)/python -m coverage run -m pytest --numprocesses auto --dist worksteal
 	$(BIN)/python -m coverage combine --quiet
@@ -63,24 +70,31 @@ audit: ## known vulnerabilities of the pinned versions; asks the package index
 	.venv-audit/bin/python -m pip install --quiet pip-audit
 	.venv-audit/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip
 
-operating: $(INSTALLED) ## how often each verdict and interval is wrong, by simulation; an hour on two cores
+operating: $(TOOLS) ## how often each verdict and interval is wrong, by simulation; an hour on two cores
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.operating.coverage
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.operating.verdicts
 
-perf: $(INSTALLED) ## the performance table, a line a figure; minutes
+perf: $(TOOLS) ## the performance table, a line a figure; minutes
 	$(BIN)/python -m tests.perf.statistics
 	$(BIN)/python -m tests.perf.report
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.perf.index
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.perf.data
 	$(BIN)/python -m tests.perf.training
+	$(BIN)/python -m tests.perf.host
+	$(BIN)/python -m tests.perf.busy
 	$(BIN)/python -m tests.perf.sweeps
 
-reference: $(INSTALLED) ## docs/reference.md, from conf/ and docstrings
+gpu: $(TOOLS) ## every GPU path proven and measured on one GPU, eight minutes; docs/gpu.md
+	out=$$(mktemp -d); $(BIN)/python -m tests.gpu $$out; status=$$?; \
+		test ! -e $$out/gpu.json || $(BIN)/python -m tests.gpu.table $$out/gpu.json; exit $$status
+
+reference: $(TOOLS) ## docs/reference.md, from conf/ and docstrings
 	$(BIN)/python -m docs.reference
 
-screenshots: $(INSTALLED) ## docs/mlflow.png and docs/report.png, of made-up runs; needs chromium and chromedriver
+screenshots: $(TOOLS) ## docs/mlflow.png and docs/report.png, of made-up runs; needs chromium and chromedriver
 	$(BIN)/python -m docs.screenshots
 
-lint: $(INSTALLED) ## ruff and mypy
+lint: $(TOOLS) ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

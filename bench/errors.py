@@ -41,6 +41,10 @@ class BatchTooLargeError(BenchError):
     """A batch that does not fit into the device's memory."""
 
 
+class MachineError(BenchError):
+    """A machine that lacks what the configuration asks for; nothing is recorded, as another machine may have it."""
+
+
 class MissingExtraError(BenchError):
     """An optional package that is not installed."""
 

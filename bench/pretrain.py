@@ -12,7 +12,7 @@ import hydra
 from omegaconf import DictConfig
 from rich.console import Console
 
-from bench import config
+from bench import config, waiting
 from bench.errors import ConfigError
 from bench.paths import CONF
 from bench.schema import PretrainConfig
@@ -39,6 +39,7 @@ def pretrain(settings: PretrainConfig) -> Path:
     from bench.networks.registry import architecture
     from bench.networks.weights import destination
     from bench.training.classification import export, fit, open_folder
+    from bench.training.devices import unused_gpu
 
     row = architecture(settings.arch)
     tag = settings.weights.tag or settings.source.name
@@ -47,6 +48,8 @@ def pretrain(settings: PretrainConfig) -> Path:
         console.print(f"{path}: there already, left as it is; remove it to train it anew", soft_wrap=True)
         return path
     folder = open_folder(settings.source)
+    if said := unused_gpu(settings.trainer):
+        console.print(said, soft_wrap=True)
     console.print(f"pretraining {row.name} on {folder.name}: {len(folder.classes)} classes, {settings.epochs} epochs")
     network, top1 = fit(row, folder, settings)
     export(network, path, folder, {"valid_top1": f"{top1:.4f}", "epochs": str(settings.epochs)})
@@ -63,6 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"bench.pretrain: {error}", file=sys.stderr)  # noqa: T201  # plain, for logs and pipes
         return 2
     sys.argv[1:] = arguments
+    waiting.choose()
     config.register()
     job()
     return 0

@@ -15,6 +15,7 @@ def quiet() -> None:
     warnings.filterwarnings(  # the number of workers is a key of ours, measured and documented in conf/trainer
         "ignore", message=r".*does not have many workers.*"
     )
+    warnings.filterwarnings("ignore", message=r"GPU available but not used.*")  # trainer=cpu was asked for
     warnings.filterwarnings(  # jobs on Slurm are started by submitit, not by srun
         "ignore", message=r"The `srun` command is available on your system.*"
     )

@@ -1,5 +1,6 @@
 """`python -m bench.run`: one cell, or with `-m` or `+sweeps=NAME` many. Help and refusals import no torch."""
 
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ import hydra
 from omegaconf import DictConfig
 from rich.console import Console
 
-from bench import config
+from bench import config, waiting
 from bench.errors import BenchError, ConfigError
 from bench.paths import CONF
 from bench.sweeps.plan import Job, Sweep, plan
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 DRY_RUN = "--dry-run"
 ROUNDS = 3
 """Times that a sweep is begun where the launcher's own processes are killed, as by the kernel when memory is short."""
+BEGUN = "BENCH_BEGUN"
+"""Environment variable: how often this command was begun, since a GPU was lost."""
 CLUSTERS = {"hydra/launcher=submitit_slurm", "hydra/launcher=ray"}
 PRECISION_NOTE = (
     "[yellow]note:[/] trainer.precision=auto is decided by the machine that trains, and is part of what a cell is. "
@@ -54,16 +57,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BenchError as error:
         print(f"bench.run: {error}", file=sys.stderr)  # noqa: T201  # plain, for logs and pipes
         return 2
+    waiting.choose()
     config.register()
     sys.argv[1:] = [config.spell(text) for text in arguments]
     if sweep is None:
         job()
         return 0
+    from bench.training.interrupts import GpuLost
+
     try:
         return _show(sweep) if dry else _run(sweep)
+    except GpuLost as lost:
+        console.print(str(lost), soft_wrap=True, highlight=False)
+        return _anew(arguments)
     except BenchError as error:  # the tracking store: cells' own are theirs
         print(f"bench.run: {error}", file=sys.stderr)  # noqa: T201  # as above
         return 1
+
+
+def _anew(arguments: Sequence[str]) -> int:
+    """Replaces this process by a new one with the same command, ROUNDS times at most; then 1."""
+    begun = int(os.environ.get(BEGUN, "1"))
+    if begun == ROUNDS:
+        console.print(f"lost {ROUNDS} times: ended here; the same command goes on")
+        return 1
+    os.environ[BEGUN] = str(begun + 1)
+    sys.stdout.flush()
+    command = [sys.executable, "-m", "bench.run", *arguments]
+    return os.execv(sys.executable, command)  # noqa: S606  # it never returns, and no shell is asked
 
 
 def _show(sweep: Sweep) -> int:

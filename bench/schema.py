@@ -175,7 +175,7 @@ class TrainerConfig:
     devices: int = _at_least(1)
     workers: int = _at_least(0)
     deterministic: bool = MISSING
-    precision: str = _one_of("auto", "fp32", "bf16")
+    precision: str = _one_of("auto", "fp32", "tf32", "bf16")
     compile: bool = MISSING
     on_oom: str = _one_of("raise", "accumulate")
     save_minutes: float = _at_least(0.0)

@@ -1,5 +1,6 @@
 """What tests share: small generated data, and configurations that train in a second."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from bench.config import compose_config
 from bench.data import phantom
 from bench.schema import Config
 
+if os.environ.get("TESTS_ON") != "gpu":  # the suite is the CPU's, on machines with a GPU too
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
 SHARED = Path(__file__).resolve().parent.parent.parent / "shared"
 TINY = (
     "protocol.epochs=1",

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -171,3 +172,24 @@ def test_a_check_is_silenced_for_a_reason():
 def test_the_packages_are_looked_through():
     functions = sum(len(list(public(tree))) for tree in TREES.values())
     assert functions > 500
+
+
+MODULES = {
+    "pytorch-lightning": "pytorch_lightning", "hydra-core": "hydra", "opencv-python-headless": "cv2", "pillow": "PIL",
+    "nvidia-ml-py": "pynvml",
+}  # fmt: skip
+"""Packages whose module has another name."""
+
+
+def test_the_plain_package_asks_for_what_is_imported_and_no_more():
+    """Other packages are imported through `bench.extras`, or where they are installed anyway."""
+    listed = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
+    names = [re.match(r"[\w-]+", text)[0] for text in listed]
+    imported = set()
+    for tree in TREES.values():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                imported.add(node.module.partition(".")[0])
+    assert {MODULES.get(name, name) for name in names} <= imported

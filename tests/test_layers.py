@@ -136,7 +136,7 @@ LAYERS = [
     {"analysis.results", "analysis.figures"},
     {"analysis.page"},
     {"analysis.report", "analysis.paper"},
-    {"bench.errors", "bench.paths", "bench.extras", "bench.quiet", "bench.schema", "bench.schedule"},
+    {"bench.errors", "bench.paths", "bench.extras", "bench.quiet", "bench.waiting", "bench.schema", "bench.schedule"},
     {"bench.networks"},
     {"bench.config"},
     {"bench.data", "bench.tracking"},

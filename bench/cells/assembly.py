@@ -160,14 +160,17 @@ def _module(found: Found, inputs: Normalisation, training: Training, source: Ima
         resident=partial(ResidentImages, source.cache, source.positions) if resident else None,
         crop=config.protocol.image.crop,
         compiled=config.trainer.compile,
+        bf16=config.trainer.precision == "bf16",
+        micro_batches=training.micro_batches,
     )
     probe, schedule = config.protocol.probe_epochs, training.schedule
     training.callbacks.append(
         Adaptation(network, row, config.adapt, probe_epochs=probe, epoch=lambda: schedule.position(module.step)[0])
     )
     if rank() == 0:
-        device = torch.device("cuda" if on_gpu(config.trainer) else "cpu")
-        training.meters += [EnergyMeter(energy_counter([device])), MemoryMeter(PeakMemory(device))]
+        gpus = [torch.device("cuda", number) for number in range(config.trainer.devices)]
+        devices = gpus if on_gpu(config.trainer) else [torch.device("cpu")]
+        training.meters += [EnergyMeter(energy_counter(devices)), MemoryMeter(PeakMemory(devices[0]))]
     return module
 
 

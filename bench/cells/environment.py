@@ -3,27 +3,38 @@
 import os
 import platform
 import subprocess
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import torch
 
 from bench.paths import PROJECT
 
-PACKAGES = ("torch", "torchvision", "timm", "pytorch-lightning", "torchmetrics", "mlflow", "numpy", "pandas", "pillow")
+PACKAGES = (
+    "torch", "torchvision", "timm", "pytorch-lightning", "torchmetrics", "mlflow", "mlflow-skinny", "numpy", "pandas",
+    "pillow",
+)  # fmt: skip
 
 
-def environment() -> dict[str, Any]:
-    """Versions and machine, for environment.json."""
+def environment(*, gpu: bool) -> dict[str, Any]:
+    """Versions and machine, for environment.json; of a cell that trains on a GPU, or on the CPU."""
     return {
         "git": git_commit(),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cpus": os.cpu_count(),
         "threads": torch.get_num_threads(),
-        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
-        "versions": {name: version(name) for name in PACKAGES},
+        "device": torch.cuda.get_device_name() if gpu else "cpu",
+        "versions": {name: found for name in PACKAGES if (found := _version(name))},
     }
+
+
+def _version(name: str) -> str:
+    """Empty where it is not installed: mlflow-skinny serves without mlflow."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""
 
 
 def git_commit() -> str:

@@ -5,7 +5,8 @@ import hashlib
 import json
 import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -29,10 +30,12 @@ from bench.networks.truncation import feature_map
 from bench.paths import in_project
 from bench.schema import Config
 from bench.tracking.store import Record, RunState, Store
+from bench.training.arithmetic import single_precision
 from bench.training.bookkeeping import FloatArray
 from bench.training.checkpoints import checkpoint_path
-from bench.training.devices import on_gpu
+from bench.training.devices import check_machine, gpu_is_lost, on_gpu, out_of_memory, unused_gpu
 from bench.training.distributed import peers
+from bench.training.interrupts import GpuLost
 from bench.training.loop import fit, predict
 
 logger = logging.getLogger(__name__)
@@ -53,8 +56,10 @@ def run_cell(config: Config, store: Store, *, announce: Announce = logger.info) 
 
     Raises:
         BenchError: the cell cannot be run, for a reason that the user can mend; recorded as FAILED.
+        MachineError: this machine has not what the cell asks for; nothing is recorded.
         TrainingError: the cell failed before, and `retry` is not `failed`; nothing is recorded.
         ClaimTakenError: another worker has the cell; nobody's failure.
+        GpuLost: this process can use its GPU no more; the same call in another goes on from the saved state.
         Interrupted: a stop was asked for; the same call goes on from the saved state.
     """
     found = identify(config, runs=store)
@@ -65,13 +70,15 @@ def run_cell(config: Config, store: Store, *, announce: Announce = logger.info) 
         return done if done.uploaded else store.upload(cell.hash) or done
     if done is not None and done.status == "FAILED" and config.retry != "failed":
         raise TrainingError(f"{cell.name} failed before ({done.failure}): mend that, and add retry=failed")
+    check_machine(cell.config.trainer)
     announce(cell.name)
-    if said := remark(config.adapt, pretrained=config.pretrained):
-        announce(said)
+    for said in (remark(config.adapt, pretrained=config.pretrained), unused_gpu(config.trainer)):
+        if said:
+            announce(said)
     experiment = hashlib.sha256(config.tracking.experiment.encode()).hexdigest()[:8]  # two may have the same cell
     folder = in_project(config.outputs) / cell.hash / f"fit-{experiment}"
     try:
-        with store.run(cell.hash, cell.name, tags(found), params(found)) as record:
+        with store.run(cell.hash, cell.name, tags(found), params(found)) as record, _lost_gpu_is_no_failure():
             if found.problem is not None:
                 raise found.problem
             _record_inputs(record, found)
@@ -91,6 +98,17 @@ def run_cell(config: Config, store: Store, *, announce: Announce = logger.info) 
     return finished
 
 
+@contextmanager
+def _lost_gpu_is_no_failure() -> Iterator[None]:
+    """Tells an error after which this process can use no GPU, so that every later cell would fail too, from others."""
+    try:
+        yield
+    except RuntimeError as error:
+        if gpu_is_lost():
+            raise GpuLost(str(error).splitlines()[0]) from error
+        raise
+
+
 def _halved(config: Config) -> Config | None:
     """The configuration with half as many images at once; None where there is no half."""
     protocol = config.protocol
@@ -105,7 +123,8 @@ def _record_inputs(record: Record, found: Found) -> None:
     public = dataclasses.replace(config, tracking=dataclasses.replace(config.tracking, uri=mask(config.tracking.uri)))
     facts = card(found.data)
     record.artifact("config.yaml", lambda path: OmegaConf.save(OmegaConf.structured(public), path))
-    record.artifact("environment.json", partial(_write, text=json.dumps(environment(), indent=2)))
+    about = environment(gpu=on_gpu(config.trainer))
+    record.artifact("environment.json", partial(_write, text=json.dumps(about, indent=2)))
     record.artifact("data_card.json", partial(_write, text=json.dumps(facts, indent=2)))
     record.artifact("data_card.md", partial(_write, text=markdown(facts)))
 
@@ -123,7 +142,7 @@ def _train_and_record(record: Record, found: Found, folder: Path) -> None:
         record.metrics(_size(assembly, found) | {"data/bad_images": assembly.bad}, step=0)
         scores = fit_and_predict(assembly, found)
     images = assembly.training.schedule.steps * assembly.training.schedule.batch_size
-    record.metrics(_cost(assembly, config, images), step=images)
+    record.metrics(_taken(assembly, images), step=images)
     for name, split in assembly.splits.items():
         frame = prediction_frame(split, found.data.tasks, scores[name])
         prefix = name if name in ("valid", "test") else f"test/{name}"
@@ -132,20 +151,31 @@ def _train_and_record(record: Record, found: Found, folder: Path) -> None:
         if name == "test":
             record_mistakes(record, frame, assembly.evaluated[name], config.evaluation, config.tracking.errors)
     _record_checkpoints(record, assembly, config.tracking.checkpoints)
+    record.metrics(_cost(assembly, config), step=images)
 
 
-def _cost(assembly: Assembly, config: Config, images: int) -> dict[str, float]:
-    """What the training took, and what a prediction takes on its device."""
-    training, network, side = assembly.training, assembly.module.network, config.protocol.image.crop
-    device = torch.device("cuda" if on_gpu(config.trainer) else "cpu")  # the module itself is on the CPU again
-    taken = training.watch.metrics(images)
-    for meter in training.meters:
+def _taken(assembly: Assembly, images: int) -> dict[str, float]:
+    """What the training took."""
+    taken = assembly.training.watch.metrics(images, assembly.training.schedule.batch_size)
+    for meter in assembly.training.meters:
         taken |= meter.metrics()
-    precision = config.trainer.precision
-    return taken | {
-        "latency_ms": latency_ms(network, side, device, precision=precision),
-        "throughput_images_per_second": images_per_second(network, side, device, precision=precision),
-    }
+    return taken
+
+
+def _cost(assembly: Assembly, config: Config) -> dict[str, float]:
+    """What a prediction takes on the cell's device; nothing of what does not fit there, as the cell itself is done."""
+    network, side, precision = assembly.module.network, config.protocol.image.crop, config.trainer.precision
+    device = torch.device("cuda" if on_gpu(config.trainer) else "cpu")  # the module itself is on the CPU again
+    measured = {}
+    for name, measure in (("latency_ms", latency_ms), ("throughput_images_per_second", images_per_second)):
+        try:
+            with single_precision(precision):
+                measured[name] = measure(network, side, device, precision=precision)
+        except RuntimeError as error:
+            if not out_of_memory(error):
+                raise
+            logger.warning("%s is not measured: out of memory", name)
+    return measured
 
 
 def fit_and_predict(assembly: Assembly, found: Found) -> dict[str, FloatArray]:

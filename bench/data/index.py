@@ -12,6 +12,9 @@ import pandera.pandas as pa
 from bench.data.tasks import near
 from bench.errors import DataError
 
+if pd.__version__ < "3":
+    pd.set_option("future.infer_string", True)  # a blank among texts stays one, as in pandas 3, and becomes no "nan"
+
 INDEX = ("path", "patient", "study", "view", "sex", "age", "ap_pa", "csv", "row")
 """Columns of an index, before one float64 column per observation: 1 positive, 0 negative, -1 uncertain, NaN blank."""
 

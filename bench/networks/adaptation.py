@@ -214,8 +214,13 @@ class Adaptation(pl.Callback):
 
         Not at an epoch's start, as Lightning calls no such hook where a training goes on in the middle of an epoch.
         """
+        self.before_batch(trainer)
+        hold(self._frozen)
+
+    def before_batch(self, trainer: pl.Trainer, *_: Any) -> None:
+        """Enters the epoch's phase; between two evaluations nobody calls `train()`, so all else stays as it is."""
         epoch = trainer.current_epoch if self._epoch is None else self._epoch()
         now = phase(self._adapt, epoch, self._probe_epochs)
         if now != self._phase:
             self._frozen, self._phase = freeze(self._network, self._row, now), now
-        hold(self._frozen)
+            hold(self._frozen)

@@ -60,15 +60,17 @@ def count_macs(network: nn.Module, side: int) -> int:
 def latency_ms(network: nn.Module, side: int, device: torch.device, *, precision: str = "fp32") -> float:
     """Median milliseconds of a forward pass of one square image of `side` pixels, in eval mode, on `device`.
 
-    The image lies on the device already, in the layout and precision of a run. Noisy where the machine does other work,
-    and not for comparing networks that ran on different machines. The network's weights, modes and device and the
-    global random state are left as they were.
+    The image lies on the device already, in the layout and precision of a run. On a GPU this is mostly the time in
+    which the host launches kernels, one after the other, as in every eager forward pass: a CUDA graph of the same
+    network takes less (`make gpu` measures both). Noisy where the machine does other work, and not for comparing
+    networks that ran on different machines. The network's weights, modes and device and the global random state are
+    left as they were.
 
     Args:
         network: as it is trained.
         side: of the square images, pixels.
         device: of the run.
-        precision: fp32, or bf16 for autocast to it.
+        precision: bf16 for autocast to it; every other word is the caller's to set up.
     """
     return 1000 * _seconds(network, (1, input_channels(network), side, side), device, precision)
 
@@ -80,7 +82,7 @@ def images_per_second(network: nn.Module, side: int, device: torch.device, *, pr
         network: as it is trained.
         side: of the square images, pixels.
         device: of the run; on a CPU one pass may be all that is measured.
-        precision: fp32, or bf16 for autocast to it.
+        precision: bf16 for autocast to it; every other word is the caller's to set up.
     """
     return BATCH / _seconds(network, (BATCH, input_channels(network), side, side), device, precision)
 
@@ -90,17 +92,19 @@ def _seconds(network: nn.Module, shape: tuple[int, int, int, int], device: torch
     home = next(network.parameters()).device
     images = torch.zeros(shape, device=device).contiguous(memory_format=torch.channels_last)
     fewest = 1 if device.type == "cpu" and shape[0] > 1 else FEWEST_PASSES
-    network.to(device)
     taken: list[float] = []
     begin = time.perf_counter()
-    with _as_evaluated(network), torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
-        while len(taken) < fewest or (len(taken) < MOST_PASSES and time.perf_counter() - begin < SECONDS):
-            start = time.perf_counter()
-            network(images)
-            if device.type == "cuda":
-                torch.cuda.synchronize(device)
-            taken.append(time.perf_counter() - start)
-    network.to(home)
+    try:
+        network.to(device)
+        with _as_evaluated(network), torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+            while len(taken) < fewest or (len(taken) < MOST_PASSES and time.perf_counter() - begin < SECONDS):
+                start = time.perf_counter()
+                network(images)
+                if device.type == "cuda":
+                    torch.cuda.synchronize(device)
+                taken.append(time.perf_counter() - start)
+    finally:
+        network.to(home)
     counted = sorted(taken[1:] or taken)
     return counted[len(counted) // 2]
 

@@ -6,7 +6,8 @@ uncertain: its target is the class, 0, 1 or 2, and at prediction the softmax is 
 Source: the CheXpert paper (Irvin et al., AAAI 2019), U-MultiClass.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import cache
 from itertools import accumulate
 
 import torch
@@ -49,12 +50,12 @@ def sums(logits: Tensor, targets: Tensor, widths: Sequence[int]) -> tuple[Tensor
     known = ~torch.isnan(targets)
     filled = torch.where(known, targets, 0.0)
     total = logits.new_zeros(())
-    for width, columns, starts in _groups(widths):
+    for width, columns, starts in _groups(tuple(widths)):
         if width == 1:
-            losses = binary_cross_entropy_with_logits(logits[:, starts], filled[:, columns], reduction="none")
+            losses = binary_cross_entropy_with_logits(_take(logits, starts), _take(filled, columns), reduction="none")
         else:
-            losses = cross_entropy(_classes(logits, starts), filled[:, columns].long(), reduction="none")
-        total = total + (losses * known[:, columns]).sum()
+            losses = cross_entropy(_classes(logits, starts), _take(filled, columns).long(), reduction="none")
+        total = total + (losses * _take(known, columns)).sum()
     return total, known.sum()
 
 
@@ -66,24 +67,37 @@ def probabilities(logits: Tensor, widths: Sequence[int]) -> Tensor:
         widths: of each task.
     """
     exact = logits.double()
-    scores = exact.new_empty((logits.shape[0], len(widths)))
-    for width, columns, starts in _groups(widths):
+    scores: list[Tensor] = [exact] * len(widths)
+    for width, columns, starts in _groups(tuple(widths)):
         if width == 1:
-            scores[:, columns] = torch.sigmoid(exact[:, starts])
+            found = torch.sigmoid(_take(exact, starts))
         else:
-            classes = _classes(exact, starts)
-            scores[:, columns] = torch.softmax(classes[:, [NEGATIVE, POSITIVE]], dim=1)[:, 1]
-    return scores
+            found = torch.softmax(_classes(exact, starts)[:, NEGATIVE : POSITIVE + 1], dim=1)[:, 1]
+        for place, column in enumerate(columns):
+            scores[column] = found[:, place]
+    return torch.stack(scores, dim=1)
 
 
-def _groups(widths: Sequence[int]) -> Iterator[tuple[int, list[int], list[int]]]:
+@cache
+def _groups(widths: tuple[int, ...]) -> list[tuple[int, list[int], list[int]]]:
     """(width, its tasks' columns, the first logit of each) of each width that there is."""
     starts = [0, *accumulate(widths)]
+    groups = []
     for width in sorted(set(widths)):
         columns = [column for column, own in enumerate(widths) if own == width]
-        yield width, columns, [starts[column] for column in columns]
+        groups.append((width, columns, [starts[column] for column in columns]))
+    return groups
+
+
+def _take(tensor: Tensor, columns: Sequence[int]) -> Tensor:
+    """Columns of [batch, columns]; by slices, as a list of numbers would be copied to a GPU, which waits for it."""
+    step = columns[1] - columns[0] if len(columns) > 1 else 1
+    if list(columns) == list(range(columns[0], columns[-1] + 1, step)):
+        whole = step == 1 and len(columns) == tensor.shape[1]
+        return tensor if whole else tensor[:, columns[0] : columns[-1] + 1 : step].contiguous()
+    return torch.stack([tensor[:, column] for column in columns], dim=1)
 
 
 def _classes(logits: Tensor, starts: Sequence[int]) -> Tensor:
     """[batch, 3, tasks]: the logits of the tasks that start at `starts`."""
-    return torch.stack([logits[:, [start + place for start in starts]] for place in range(CLASSES)], dim=1)
+    return torch.stack([_take(logits, [start + place for start in starts]) for place in range(CLASSES)], dim=1)

@@ -87,8 +87,8 @@ def build_model(
         ConfigError: the architecture has no such depth.
     """
     check_fit(row, weights, depth)
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with torch.random.fork_rng([]):  # the CPU's alone: initial values are drawn there
+        torch.default_generator.manual_seed(seed)
         network: nn.Module = timm.create_model(row.name, pretrained=False, num_classes=outputs, in_chans=in_chans)
         if weights is not None and weights.depth == 0:  # the whole body: one that does not fit is refused at any depth
             load_body(network, weights.path, auxiliary=row.auxiliary, in_chans=in_chans)

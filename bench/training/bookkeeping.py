@@ -2,8 +2,9 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,15 @@ import torch
 from bench.schedule import Schedule
 from bench.schema import TrainerConfig
 from bench.tracking.store import Record
-from bench.training.checkpoints import MONITOR, Best, checkpoint_path, write_checkpoint
+from bench.training.checkpoints import MONITOR, Best, State, checkpoint_path, write_checkpoint
+from bench.training.devices import generators
 from bench.training.distributed import rank
 from bench.training.interrupts import Interrupted, Requests
 from bench.training.meters import EnergyMeter, MemoryMeter
 from bench.training.module import Classifier
 from bench.training.progress import Stopwatch
-from bench.training.states import KEPT, save_state
+from bench.training.states import KEPT, on_host, save_state
+from bench.training.writing import Writer
 
 FloatArray = npt.NDArray[np.float64]
 AGREE_EVERY = 10
@@ -66,14 +69,24 @@ class Training:
 
 
 class Bookkeeper(pl.Callback):
-    """Counts steps; after each evaluation keeps metrics, the best states and a state to resume from."""
+    """Counts steps; keeps metrics, the best states, and every `save_minutes` a state to resume from.
 
-    def __init__(self, training: Training, requests: Requests) -> None:
-        self._training, self._requests = training, requests
+    Files are written by a thread while the training goes on: each checkpoint before the state that names it, so that a
+    process killed at any moment leaves a state with all that it names.
+
+    Args:
+        training: what is kept.
+        requests: whether a stop was asked for.
+        writer: writes the files.
+    """
+
+    def __init__(self, training: Training, requests: Requests, writer: Writer) -> None:
+        self._training, self._requests, self._writer = training, requests, writer
         self._saved = self._begun = time.monotonic()
         self._step_begun = 0
         self._first = rank() == 0
         self._named: deque[set[int]] = deque(maxlen=KEPT)
+        self._fresh: set[int] = set()  # checkpoints since the last saved state
 
     def on_fit_start(self, _: pl.Trainer, module: Any) -> None:
         """From here on speed is measured."""
@@ -83,13 +96,20 @@ class Bookkeeper(pl.Callback):
         """Lightning has put a handler of its own before ours, which would end the process with nothing saved."""
         self._requests.listen()
 
-    def on_train_batch_start(self, _trainer: pl.Trainer, module: Any, _batch: Any, index: int) -> None:
+    def before_batch(self, _: pl.Trainer, module: Any, index: int) -> None:
         """What the network draws follows from the place in the training alone, so no state of a generator is kept."""
         place = [self._training.seed, module.step, index % self._training.micro_batches, rank()]
-        torch.manual_seed(int(np.random.SeedSequence(place).generate_state(1, np.uint64)[0]))
+        seed = int(np.random.SeedSequence(place).generate_state(1, np.uint64)[0])
+        for generator in generators(module.device):
+            generator.manual_seed(seed)
 
-    def on_train_batch_end(self, trainer: pl.Trainer, module: Any, _outputs: Any, _batch: Any, index: int) -> None:
+    def after_batch(self, trainer: pl.Trainer, module: Any, index: int) -> None:
         """One more batch; between evaluations the state is saved now and then, and when a stop was asked for.
+
+        Args:
+            trainer: has the optimiser, and knows the other devices.
+            module: has the step and the network.
+            index: the batch's number since the last evaluation.
 
         Raises:
             Interrupted: a stop was asked for; the state is saved.
@@ -101,19 +121,15 @@ class Bookkeeper(pl.Callback):
         if training.record is not None:
             training.record.heartbeat(module.step / training.schedule.steps, self._images_per_second(module.step))
         if training.schedule.next_evaluation(module.step - 1) == module.step:
-            return  # the evaluation follows, and saves
-        stop = self._stop_asked(trainer, module.step)
-        if stop or time.monotonic() - self._saved > 60 * training.trainer.save_minutes:
-            self._save(trainer, module)
-        if stop:
-            raise Interrupted(stop)
+            return  # the evaluation follows, and saves where it is time to
+        self._save_if_due(trainer, module, self._stop_asked(trainer, module.step))
 
     def on_validation_start(self, *_: Any) -> None:
         """Evaluation begins."""
         self._training.watch.begin("evaluation")
 
     def on_validation_end(self, trainer: pl.Trainer, module: Any) -> None:
-        """Evaluation ends: its metrics, the network's state where it is among the best, a state to resume from.
+        """Evaluation ends: its metrics, and the network's state where it is among the best.
 
         Raises:
             Interrupted: a stop was asked for; the state is saved.
@@ -125,37 +141,28 @@ class Bookkeeper(pl.Callback):
         training.watch.end("evaluation")
         with training.watch.on("bookkeeping"):
             self._keep(module, metrics)
-        self._save(trainer, module)
         shown = {MONITOR: metrics[MONITOR], "of images": module.shown_auroc(), "train/loss": metrics["train/loss"]}
         trainer.progress_bar_metrics.update(shown)
-        if stop := self._stop_asked(trainer, AGREE_EVERY):
-            raise Interrupted(stop)
+        self._save_if_due(trainer, module, self._stop_asked(trainer, AGREE_EVERY))
 
     def _keep(self, module: Any, metrics: dict[str, float]) -> None:
-        """Records the metrics, and writes the network's state where it counts."""
+        """Records the metrics, and writes the network's state where it counts.
+
+        What drops out is removed at once where no saved state names it, as between two of them there may be many.
+        """
         training = self._training
         training.reached = metrics
-        training.best.add(module.step, metrics)
+        dropped = training.best.add(module.step, metrics)
         if not self._first:
             return
         if training.record is not None:
             training.record.metrics(metrics, step=module.step * training.schedule.batch_size)
         if module.step in training.best.counting:
             header = {**training.header, **{name: repr(metrics[name]) for name in (MONITOR, *training.best.criteria)}}
-            write_checkpoint(training.folder, module.step, module.network.state_dict(), header)
-
-    def _remove_unnamed(self) -> None:
-        """Removes the network's states that no saved state names any more; called after each that is saved.
-
-        On disk are the last KEPT of them: all this attempt's own once there were so many, and not known before. So
-        whichever of them a later attempt goes on from, what it names is there.
-        """
-        training = self._training
-        self._named.append(training.best.counting)
-        if len(self._named) == KEPT:
-            needed = {checkpoint_path(training.folder, step) for step in set().union(*self._named)}
-            for path in set(training.folder.glob("step=*")) - needed:
-                path.unlink()
+            network = on_host(module.network.state_dict())
+            unnamed = [checkpoint_path(training.folder, step) for step in dropped & self._fresh]
+            self._writer.submit(partial(_replace, training.folder, module.step, network, header, unnamed))
+            self._fresh = (self._fresh | {module.step}) - dropped
 
     def _images_per_second(self, step: int) -> float:
         """Since this attempt began, evaluations included."""
@@ -172,6 +179,21 @@ class Bookkeeper(pl.Callback):
         torch.distributed.all_reduce(number, torch.distributed.ReduceOp.MAX)
         return int(number)
 
+    def _save_if_due(self, trainer: pl.Trainer, module: Any, stop: int) -> None:
+        """Saves the state when a stop was asked for, at the training's end, and every `save_minutes`.
+
+        Raises:
+            Interrupted: a stop was asked for; the state is saved.
+        """
+        last = module.step == self._training.schedule.steps
+        if stop or last or time.monotonic() - self._saved > 60 * self._training.trainer.save_minutes:
+            self._save(trainer, module)
+        if stop or last:
+            with self._training.watch.on("bookkeeping"):
+                self._writer.wait()
+        if stop:
+            raise Interrupted(stop)
+
     def _save(self, trainer: pl.Trainer, module: Any) -> None:
         training = self._training
         training.watch.lap()
@@ -179,9 +201,34 @@ class Bookkeeper(pl.Callback):
             if training.record is not None:
                 training.record.check()  # a worker that was silent for too long must not write over its successor's
             if self._first:
-                save_state(training.folder, module.step, state_of(training, trainer, module))
-                self._remove_unnamed()
+                self._named.append(training.best.counting)
+                self._fresh.clear()
+                state = on_host(state_of(training, trainer, module))
+                self._writer.submit(partial(_save_and_remove, training.folder, module.step, state, self._needed()))
         self._saved = time.monotonic()
+
+    def _needed(self) -> set[Path] | None:
+        """The checkpoints that saved states name; None while this attempt has not saved KEPT of them.
+
+        Once it has, all that are on disk are its own, and before that not all are known. So whichever of them a later
+        attempt goes on from, what it names is there.
+        """
+        if len(self._named) < KEPT:
+            return None
+        return {checkpoint_path(self._training.folder, step) for step in set().union(*self._named)}
+
+
+def _replace(folder: Path, step: int, network: State, header: Mapping[str, str], unnamed: Sequence[Path]) -> None:
+    write_checkpoint(folder, step, network, header)
+    for path in unnamed:
+        path.unlink()
+
+
+def _save_and_remove(folder: Path, step: int, state: dict[str, Any], needed: set[Path] | None) -> None:
+    save_state(folder, step, state)
+    if needed is not None:
+        for path in set(folder.glob("step=*")) - needed:
+            path.unlink()
 
 
 def state_of(training: Training, trainer: pl.Trainer, module: Any) -> dict[str, Any]:

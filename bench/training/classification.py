@@ -22,7 +22,8 @@ from bench.networks.models import Normalisation, build_model, head_names, normal
 from bench.networks.registry import Architecture
 from bench.paths import in_project
 from bench.schema import PretrainConfig, SourceConfig
-from bench.training.devices import leave_memory_unfilled
+from bench.training.devices import accelerator, check_machine, leave_memory_unfilled, on_gpu, precision
+from bench.training.heap import KeptHeap
 from bench.training.progress import ProgressBar
 
 SMALLEST_CROP = 0.5
@@ -99,18 +100,23 @@ def fit(row: Architecture, folder: Folder, settings: PretrainConfig) -> tuple[nn
         row: the architecture, trained from scratch.
         folder: the images and their classes.
         settings: seed, epochs, learning rate, batch and image size, the machine.
+
+    Raises:
+        MachineError: this machine has no such device.
     """
+    check_machine(settings.trainer)
     pl.seed_everything(settings.seed, workers=True, verbose=False)
     network = build_model(row, outputs=len(folder.classes), weights=None, seed=settings.seed)
     module = _Classifier(network, len(folder.classes), settings.lr)
     leave_memory_unfilled()
     trainer = pl.Trainer(
-        accelerator=settings.trainer.accelerator,
+        accelerator=accelerator(settings.trainer),
+        precision="bf16-mixed" if precision(settings.trainer, row.family) == "bf16" else "32-true",
         devices=1,
         max_epochs=settings.epochs,
         check_val_every_n_epoch=settings.epochs,
         deterministic=settings.trainer.deterministic,
-        callbacks=[ProgressBar(leave=False)],
+        callbacks=[ProgressBar(leave=False), *([] if on_gpu(settings.trainer) else [KeptHeap()])],
         logger=False,
         enable_checkpointing=False,
         enable_model_summary=False,

@@ -10,8 +10,8 @@ import torch
 
 from bench.training.heap import give_back
 
-Joules = Callable[[], float]
-"""Joules used so far, from an arbitrary zero; never falls."""
+Joules = Callable[[], float | None]
+"""Joules used so far, from an arbitrary zero; never falls. None where they cannot be read any more."""
 POWERCAP = Path("/sys/class/powercap")
 PACKAGE = re.compile(r"intel-rapl:\d+")
 """A processor package's zone, AMD's too; the zones inside it (`intel-rapl:0:1`) are counted in it.
@@ -51,7 +51,14 @@ def _nvml_counter(uuids: Sequence[str]) -> Joules | None:
             pynvml.nvmlDeviceGetTotalEnergyConsumption(handle)
     except pynvml.NVMLError:
         return None
-    return lambda: sum(pynvml.nvmlDeviceGetTotalEnergyConsumption(handle) for handle in handles) / 1e3  # mJ
+
+    def joules() -> float | None:
+        try:
+            return sum(float(pynvml.nvmlDeviceGetTotalEnergyConsumption(handle)) for handle in handles) / 1e3  # mJ
+        except pynvml.NVMLError:  # a GPU that fell off the bus, a driver that is being replaced
+            return None
+
+    return joules
 
 
 def _rapl_counter(powercap: Path) -> Joules | None:
@@ -62,7 +69,14 @@ def _rapl_counter(powercap: Path) -> Joules | None:
         counters = [_Rapl(package) for package in packages]
     except OSError:
         return None
-    return (lambda: sum(counter.joules() for counter in counters)) if counters else None
+
+    def joules() -> float | None:
+        try:
+            return sum(counter.joules() for counter in counters)
+        except (OSError, ValueError):
+            return None
+
+    return joules if counters else None
 
 
 class _Rapl:

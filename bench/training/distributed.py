@@ -63,8 +63,9 @@ def peers(trainer: TrainerConfig, follow: Callable[..., object], *arguments: Any
             process.start()
         with _environment(0, devices, store.port):
             _wait_for(others, store)
-            dist.init_process_group(backend, store=store, rank=0, world_size=devices)
+            _join(backend, store, 0, devices)
             yield
+            dist.destroy_process_group()  # before the ranks are waited for: NCCL's end waits for all of them
             for process in others:
                 process.join(JOIN_SECONDS)
         _check(others)
@@ -72,11 +73,10 @@ def peers(trainer: TrainerConfig, follow: Callable[..., object], *arguments: Any
         _check_lost(others)
         raise
     finally:
-        if dist.is_initialized():
-            dist.destroy_process_group()
         for process in others:
             if process.is_alive():
                 process.kill()
+        _abandon(backend)
 
 
 def _check(others: Sequence[BaseProcess]) -> None:
@@ -112,10 +112,30 @@ def _enter(
     store = TCPStore(HOST, port, devices, is_master=False)
     store.set(f"rank {number}", "here")
     with _environment(number, devices, port):
-        dist.init_process_group(backend, store=store, rank=number, world_size=devices)
-        follow(*arguments)
-        if dist.is_initialized():
+        _join(backend, store, number, devices)
+        try:
+            follow(*arguments)
             dist.destroy_process_group()
+        finally:
+            _abandon(backend)
+
+
+def _join(backend: str, store: TCPStore, number: int, devices: int) -> None:
+    """Makes this process a rank; NCCL is told its device, lest it guesses one at the first collective."""
+    device = torch.device("cuda", number) if backend == "nccl" else None
+    if device is not None:
+        torch.cuda.set_device(device)
+    dist.init_process_group(backend, store=store, rank=number, world_size=devices, device_id=device)
+
+
+def _abandon(backend: str) -> None:
+    """Leaves a group whose other ranks may be gone, if it is still there: NCCL would wait for them, unless aborted."""
+    if not dist.is_initialized():
+        return
+    if backend == "nccl":
+        dist.distributed_c10d._abort_process_group()
+    else:
+        dist.destroy_process_group()
 
 
 @contextmanager

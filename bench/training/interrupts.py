@@ -27,6 +27,20 @@ class Interrupted(BaseException):
         return Interrupted, (self.number,)
 
 
+class GpuLost(BaseException):
+    """CUDA refuses all work in this process from now on. Not an Exception: the cell is to go on in another process."""
+
+    def __init__(self, said: str) -> None:
+        super().__init__(said)
+
+    def __str__(self) -> str:
+        """What happened, and what to do."""
+        return (
+            f"the GPU is lost to this process ({self.args[0]}): the cell goes on from its last saved state in a new "
+            "one; where this repeats, look at `nvidia-smi` and the kernel's log for Xid errors"
+        )
+
+
 class Requests:
     """Whether a stop was asked for."""
 

@@ -4,6 +4,7 @@ Lightning's epoch is the stretch up to the next evaluation: so an evaluation alw
 was killed goes on with a shorter first stretch. What it goes on from is a file of `bench.training.states`.
 """
 
+import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,21 +15,21 @@ from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from pytorch_lightning.strategies import DDPStrategy
 from safetensors.torch import load_file
+from torch.nn.parallel import DistributedDataParallel
 
-from bench.data.images import Batches
+from bench.data.images import Batch, Batches
 from bench.errors import BatchTooLargeError, BrokenLossError, TrainingError
+from bench.training.arithmetic import single_precision
 from bench.training.bookkeeping import Bookkeeper, FloatArray, Training, restore, state_of
 from bench.training.checkpoints import checkpoint_path, combine, mean_state
-from bench.training.devices import leave_memory_unfilled, on_gpu
+from bench.training.devices import accelerator, leave_memory_unfilled, on_gpu, out_of_memory
+from bench.training.distributed import rank
 from bench.training.heap import KeptHeap
-from bench.training.interrupts import Requests, deferred
+from bench.training.interrupts import deferred
 from bench.training.module import Classifier, collect
-from bench.training.progress import StretchBar
+from bench.training.progress import Startup, StretchBar
 from bench.training.states import load_state, save_broken
-
-LIGHTNING_PRECISION: dict[str, Any] = {"fp32": "32-true", "bf16": "bf16-mixed"}
-NO_MEMORY = ("can't allocate memory", "not enough memory")
-"""What torch says of a CPU's memory, in a plain RuntimeError; of a GPU's it has its own."""
+from bench.training.writing import writing
 
 
 def fit(training: Training, module: Classifier, train: Any, valid: Batches) -> pl.Trainer:
@@ -53,14 +54,36 @@ def fit(training: Training, module: Classifier, train: Any, valid: Batches) -> p
     if state is not None:
         restore(training, module, state)
     train.sampler.step = module.step
-    with deferred() as requests, torch.random.fork_rng(range(torch.cuda.device_count())):
-        trainer = _trainer(training, module, requests)
+    # A cell on the CPU leaves GPUs alone: to ask one for its random state is to take memory there.
+    own = [rank()] if on_gpu(training.trainer) else []
+    with deferred() as requests, torch.random.fork_rng(own), writing() as writer:
+        trainer = _trainer(training, module, Bookkeeper(training, requests, writer))
         training.watch.start()
         if module.step < training.schedule.steps:
-            with _explained(training, trainer, module):
-                trainer.fit(module, train, valid)
+            try:
+                with _explained(training, trainer, module), single_precision(training.trainer.precision):
+                    trainer.fit(module, _Stretches(train), valid)
+            finally:
+                module.forget_images()
         training.watch.lap()
     return trainer
+
+
+class _Stretches:
+    """What Lightning trains on: once an epoch, all batches up to the next evaluation.
+
+    Args:
+        batches: asked again, gives those up to the evaluation after it.
+    """
+
+    def __init__(self, batches: Batches) -> None:
+        self._batches = batches
+
+    def __len__(self) -> int:
+        return 1
+
+    def __iter__(self) -> Iterator[Iterator[Batch]]:
+        yield iter(self._batches)
 
 
 @contextmanager
@@ -76,8 +99,7 @@ def _explained(training: Training, trainer: pl.Trainer, module: Classifier) -> I
             f"on; try a lower protocol.lr, or trainer.precision=fp32. The state at that moment is in {path}"
         ) from None
     except RuntimeError as error:  # torch.OutOfMemoryError is one
-        said = str(error)
-        if not isinstance(error, torch.OutOfMemoryError) and not any(words in said for words in NO_MEMORY):
+        if not out_of_memory(error):
             raise
         size = training.schedule.batch_size // training.micro_batches
         raise BatchTooLargeError(
@@ -87,22 +109,21 @@ def _explained(training: Training, trainer: pl.Trainer, module: Classifier) -> I
         ) from None
 
 
-def _trainer(training: Training, module: Classifier, requests: Requests) -> pl.Trainer:
+def _trainer(training: Training, module: Classifier, keeper: Bookkeeper) -> pl.Trainer:
     machine, schedule = training.trainer, training.schedule
     leave_memory_unfilled()
     bar = StretchBar(lambda: (schedule.next_evaluation(module.step) - module.step) * training.micro_batches)
     return pl.Trainer(
-        accelerator=machine.accelerator,
+        accelerator=accelerator(machine),
         devices=machine.devices,
         strategy=_together() if machine.devices > 1 else "auto",
-        precision=LIGHTNING_PRECISION[machine.precision],
         max_epochs=max(schedule.evaluations_left(module.step), 1),
-        accumulate_grad_batches=training.micro_batches,
         callbacks=[
-            Bookkeeper(training, requests),
+            keeper,
             *training.callbacks,
             *training.meters,
             *([] if on_gpu(machine) else [KeptHeap()]),
+            Startup(training.watch, training.micro_batches),
             bar,
         ],
         logger=False,
@@ -121,7 +142,10 @@ def _together() -> DDPStrategy:
 
     So no forward pass waits for the other devices: in an evaluation they may have unequal numbers of batches.
     """
-    return DDPStrategy(forward_sync_buffers=False)
+    known = inspect.signature(DistributedDataParallel).parameters
+    name = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"  # before torch 2.13
+    unsynchronised: dict[str, Any] = {name: False}
+    return DDPStrategy(**unsynchronised)
 
 
 def predict(

@@ -17,7 +17,7 @@ class EnergyMeter(pl.Callback):
 
     A fit that was interrupted goes on with the joules of its saved state, so that the sum is that of the steps that
     count: what was spent after the last saved state was spent in vain, and is spent again. Where any part ran on a
-    device that reports nothing, the sum is unknown.
+    device that reports nothing, or that stopped to, the sum is unknown.
 
     Args:
         counter: joules so far, None where the device does not count them.
@@ -34,15 +34,17 @@ class EnergyMeter(pl.Callback):
         """Takes the counter's stand."""
         if self._counter is not None:
             self._stand, self._read_at = self._counter(), self._clock()
+            if self._stand is None:
+                self._joules = None
 
-    def on_train_batch_end(self, *_: Any) -> None:
+    def after_batch(self, *_: Any) -> None:
         """Reads the counter now and then."""
         if self._clock() - self._read_at >= READ_SECONDS:
             self._read()
 
     def on_validation_batch_end(self, *_: Any) -> None:
         """Reads the counter now and then."""
-        self.on_train_batch_end()
+        self.after_batch()
 
     def on_fit_end(self, *_: Any) -> None:
         """Reads the counter a last time; what comes after the fit is not counted."""
@@ -53,7 +55,9 @@ class EnergyMeter(pl.Callback):
         if self._counter is None or self._stand is None:
             return
         now = self._counter()
-        if self._joules is not None:
+        if now is None:
+            self._joules = None
+        elif self._joules is not None:
             self._joules += now - self._stand
         self._stand, self._read_at = now, self._clock()
 

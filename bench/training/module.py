@@ -1,7 +1,10 @@
 """The LightningModule: gets a built network and plain numbers, knows nothing of files or MLflow."""
 
+import logging
+import math
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -17,6 +20,10 @@ from bench.data.resident import ResidentImages
 from bench.errors import BrokenLossError
 from bench.networks import heads
 from bench.networks.models import Normalisation
+from bench.training.arithmetic import single_precision
+from bench.training.devices import out_of_memory
+
+logger = logging.getLogger(__name__)
 
 Predictions = tuple[Tensor, Tensor]
 """(rows [batch] int64, probabilities [batch, tasks] float64)."""
@@ -39,7 +46,9 @@ class Classifier(pl.LightningModule):
             record are others.
         resident: puts the training images on a device, where they are to be cut out of its own memory.
         crop: side of what the network sees, pixels; read where `resident` is given.
-        compiled: whether torch.compile runs the network.
+        compiled: whether torch.compile runs the network while it learns.
+        bf16: whether it is trained, and evaluated while it is, in mixed precision.
+        micro_batches: batches whose gradients are averaged for one step.
     """
 
     def __init__(
@@ -53,11 +62,16 @@ class Classifier(pl.LightningModule):
         resident: Callable[[torch.device], ResidentImages] | None = None,
         crop: int = 0,
         compiled: bool = False,
+        bf16: bool = False,
+        micro_batches: int = 1,
     ) -> None:
         super().__init__()
+        self.automatic_optimization = False  # `training_step` does all of it
         self.network = network.to(memory_format=torch.channels_last)  # faster on every network measured
-        if compiled:
-            self.network.compile()  # in place: torch.compile's wrapper would give every module another name
+        # Learning only, as each further mode and batch size is one more compilation; by its call, as torch.compile's
+        # wrapper of the network itself would give every module another name.
+        self._learner = torch.compile(self.network.__call__, dynamic=False) if compiled else None
+        self._bf16, self._micro_batches = bf16, micro_batches
         self._widths, self._optimizer, self._crop = widths, optimizer, crop
         self._make_resident = resident
         self._resident: ResidentImages | None = None
@@ -67,6 +81,7 @@ class Classifier(pl.LightningModule):
         self._validation: list[Predictions] = []
         self._scored = list(scored)
         self._shown = MultilabelAUROC(len(self._scored), ignore_index=UNKNOWN) if len(self._scored) > 1 else None
+        self._evaluated_at_once = sys.maxsize  # as many as a batch has, until they do not fit
         self.step = 0  # training steps done, over all attempts at this cell
         self._mean: Tensor
         self._std: Tensor
@@ -77,6 +92,10 @@ class Classifier(pl.LightningModule):
         """The device is known now."""
         if self._make_resident is not None:
             self._resident = self._make_resident(self.device)
+
+    def forget_images(self) -> None:
+        """Gives back what `resident` took: Lightning's trainer and this module hold one another, and stay a while."""
+        self._resident = None
 
     def image(self, batch: Mapping[str, Tensor]) -> Tensor:
         """The cut and flipped images [batch, 1, height, width] uint8 of a training batch."""
@@ -89,37 +108,88 @@ class Classifier(pl.LightningModule):
         """Logits [batch, outputs] of images [batch, 1, height, width] uint8."""
         grey = image.to(torch.float32) / 255
         normalised = (grey - self._mean) / self._std  # the one channel becomes as many as the mean has
-        logits: Tensor = self.network(normalised.contiguous(memory_format=torch.channels_last))
+        network = self._learner if self._learner is not None and self.training else self.network
+        logits: Tensor = network(normalised.contiguous(memory_format=torch.channels_last))
         return logits
 
-    def training_step(self, batch: Mapping[str, Tensor], _: int) -> Tensor:
+    def _precision(self) -> torch.autocast:
+        """The training's precision."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self._bf16)
+
+    def training_step(self, batches: Iterator[Mapping[str, Tensor]], _: int) -> None:
+        """Trains on all batches up to the next evaluation, which are one to Lightning.
+
+        Lightning's own way from one batch to the next takes 1 to 2 ms of host time: as long as a GPU needs for a good
+        part of a step. Around each batch every callback's `before_batch` and `after_batch` are called, where it has
+        them, with the trainer, this module and the batch's number.
+        """
+        trainer: Any = self.trainer
+        before, after = (
+            [getattr(callback, hook) for callback in trainer.callbacks if hasattr(callback, hook)]
+            for hook in ("before_batch", "after_batch")
+        )
+        for index, batch in enumerate(batches):
+            for hook in before:
+                hook(trainer, self, index)
+            self.learn(batch, index)
+            for hook in after:
+                hook(trainer, self, index)
+
+    def learn(self, batch: Mapping[str, Tensor], index: int) -> None:
+        """Adds the gradient of one batch, and makes a step after every `micro_batches` of them.
+
+        Args:
+            batch: of `training_loader`.
+            index: its number since the last evaluation.
+        """
+        trainer: Any = self.trainer
+        model, optimizer = trainer.strategy.model, trainer.optimizers[0]  # the model is DDP's where there are several
+        number = index % self._micro_batches
+        last = number == self._micro_batches - 1
+        with nullcontext() if last or trainer.world_size == 1 else model.no_sync():
+            with self._precision():
+                loss = self._loss(model, {key: part.to(self.device, non_blocking=True) for key, part in batch.items()})
+            if number == 0:
+                optimizer.zero_grad()
+            if self._micro_batches > 1:
+                loss = loss / self._micro_batches
+            loss.backward()  # type: ignore[no-untyped-call]  # torch's
+        if last:
+            optimizer.step()
+
+    def _loss(self, model: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:
         """The loss of one batch: the mean over all known labels of it, on however many devices they lie."""
-        total, known = heads.sums(self(self.image(batch)), batch["label"], self._widths)
-        whole, world = torch.stack([total.detach(), known.to(total.dtype)]), self.trainer.world_size
-        if world > 1:
+        total, known = heads.sums(model(self.image(batch)), batch["label"], self._widths)
+        world: int = self.trainer.world_size
+        if world == 1:
+            loss = seen = total / known.clamp(min=1)
+        else:
+            whole = torch.stack([total.detach(), known.to(total.dtype)])
             dist.all_reduce(whole)  # so that every device learns of a loss that is no number
-        loss: Tensor = total / (whole[1] / world).clamp(min=1 / world)
-        self._unseen.append(whole[0] / whole[1].clamp(min=1))
+            loss = total / (whole[1] / world).clamp(min=1 / world)
+            seen = whole[0] / whole[1].clamp(min=1)
+        self._unseen.append(seen.detach())
         if loss.device.type == "cpu" or len(self._unseen) == LOSSES_AT_ONCE:
             self.look_at_losses()
         return loss
 
     def look_at_losses(self) -> None:
-        """Adds the losses since the last look to the mean.
+        """Adds the losses since the last look to the mean, one by one: the same sum however often it is looked.
 
         Raises:
             BrokenLossError: one of them is NaN or infinite.
         """
         if not self._unseen:
             return
-        losses = torch.stack(self._unseen).double().cpu()
+        several = len(self._unseen) > 1  # which are fetched from a GPU together
+        losses = torch.stack(self._unseen).tolist() if several else [self._unseen[0].item()]
         self._unseen.clear()
-        broken = torch.nonzero(~torch.isfinite(losses)).flatten().tolist()
-        if broken:
-            at = self.step + 1 - (len(losses) - broken[0] - 1) // self.trainer.accumulate_grad_batches
-            raise BrokenLossError(f"the loss of training step {at} is {float(losses[broken[0]])}", at)
-        self._loss_sum += float(losses.sum())
-        self._loss_count += len(losses)
+        for number, loss in enumerate(losses, start=1):
+            if not math.isfinite(loss):
+                at = self.step + 1 - (len(losses) - number) // self._micro_batches
+                raise BrokenLossError(f"the loss of training step {at} is {loss}", at)
+            self._loss_sum += loss
+            self._loss_count += 1
 
     def losses(self) -> tuple[float, int]:
         """(sum, number) of the losses since the last evaluation."""
@@ -131,7 +201,23 @@ class Classifier(pl.LightningModule):
         self._loss_sum, self._loss_count = total, count
 
     def _probabilities(self, batch: Mapping[str, Tensor]) -> Predictions:
-        return batch["row"], heads.probabilities(self(batch["image"]), self._widths)
+        """In as many pieces as the memory asks for; the training's batch, which is science, is not touched by that."""
+        images = batch["image"]
+        piece = max(1, min(len(images), self._evaluated_at_once))
+        while True:
+            try:
+                pieces = images.split(piece)  # type: ignore[no-untyped-call]  # torch's
+                parts = [heads.probabilities(self(part), self._widths) for part in pieces]
+            except RuntimeError as error:
+                if piece == 1 or not out_of_memory(error):
+                    raise
+            else:
+                return batch["row"], torch.cat(parts)
+            # Only here has Python let go of the error, and of the activations in its traceback.
+            piece = self._evaluated_at_once = (piece + 1) // 2
+            logger.warning("out of memory in an evaluation: from now on with %d images at once", piece)
+            if images.device.type == "cuda":
+                torch.cuda.empty_cache()
 
     def predict_step(self, batch: Mapping[str, Tensor], _: int = 0) -> Predictions:
         """Rows and float64 probabilities of one batch, computed in fp32: what is exported gives the same elsewhere."""
@@ -140,7 +226,8 @@ class Classifier(pl.LightningModule):
 
     def validation_step(self, batch: Mapping[str, Tensor], _: int) -> None:
         """Keeps the scores, in the training's precision; evaluated together, as an AUROC is no mean over batches."""
-        rows, scores = self._probabilities(batch)
+        with self._precision():
+            rows, scores = self._probabilities(batch)
         self._validation.append((rows, scores))
         if self._shown is not None:
             labels = torch.nan_to_num(batch["label"][:, self._scored], nan=UNKNOWN).long()
@@ -171,14 +258,8 @@ class Classifier(pl.LightningModule):
 @contextmanager
 def whole_precision(device: torch.device) -> Iterator[None]:
     """In the block everything is computed in fp32: without autocast, and on a GPU without TF32, cuDNN's own default."""
-    convolutions = torch.backends.cudnn.conv  # type: ignore[attr-defined]  # of a module that torch puts there when run
-    before = convolutions.fp32_precision
-    convolutions.fp32_precision = "ieee"
-    try:
-        with torch.autocast(device.type, enabled=False):
-            yield
-    finally:
-        convolutions.fp32_precision = before
+    with single_precision("fp32"), torch.autocast(device.type, enabled=False):
+        yield
 
 
 def collect(predictions: list[Predictions]) -> npt.NDArray[np.float64]:

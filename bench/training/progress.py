@@ -5,7 +5,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pytorch_lightning as pl
 from pytorch_lightning.callbacks import RichProgressBar
+
+SHOW_SECONDS = 0.2
+"""Between two pictures of a progress bar."""
 
 
 class ProgressBar(RichProgressBar):
@@ -26,23 +30,60 @@ class StretchBar(ProgressBar):
     def __init__(self, batches: Callable[[], int]) -> None:
         super().__init__(leave=False)
         self._batches = batches
+        self._shown = 0.0
 
     @property
     def total_train_batches(self) -> int:
         """Batches up to the next evaluation."""
         return self._batches()
 
+    def after_batch(self, trainer: pl.Trainer, module: Any, index: int) -> None:
+        """Shows how far it is, a few times a second: to draw the bar takes as long as some networks' step.
+
+        Args:
+            trainer, module: what the bar shows is theirs.
+            index: the batch's number since the last evaluation.
+        """
+        now = time.monotonic()
+        if now - self._shown >= SHOW_SECONDS:
+            self._shown = now
+            super().on_train_batch_end(trainer, module, None, None, index)
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        """Nothing: what is one batch to Lightning is all of them up to the next evaluation."""
+
+
+class Startup(pl.Callback):
+    """Ends the start-up of a fit, to which its first step belongs, as that compiles, allocates and searches kernels.
+
+    Args:
+        watch: of the fit.
+        micro_batches: of a step.
+    """
+
+    def __init__(self, watch: "Stopwatch", micro_batches: int) -> None:
+        self._watch, self._micro_batches = watch, micro_batches
+
+    def after_batch(self, _trainer: pl.Trainer, _module: Any, index: int) -> None:
+        """The first step that is whole, which is the last micro-batch of it: `index` counts them from 0."""
+        if self._watch.starting and (index + 1) % self._micro_batches == 0:
+            self._watch.end("start")
+            self._watch.first_steps += 1
+
 
 class Stopwatch:
     """Seconds of a fit by what they were spent on, over all attempts at a cell.
 
     Attributes:
-        spent: seconds per purpose: `evaluation`, `bookkeeping` (checkpoints, states, logging).
+        spent: seconds per purpose: `start` (up to the end of the first step), `evaluation`, `bookkeeping` (checkpoints,
+            states, logging).
+        first_steps: how many steps belong to a start, one an attempt.
         fit: seconds of the whole fit, up to the last `lap`.
     """
 
     def __init__(self) -> None:
-        self.spent = {"evaluation": 0.0, "bookkeeping": 0.0}
+        self.spent = {"start": 0.0, "evaluation": 0.0, "bookkeeping": 0.0}
+        self.first_steps = 0
         self.fit = 0.0
         self._since = time.perf_counter()
         self._begun: dict[str, float] = {}
@@ -50,6 +91,12 @@ class Stopwatch:
     def start(self) -> None:
         """Starts, or goes on."""
         self._since = time.perf_counter()
+        self.begin("start")
+
+    @property
+    def starting(self) -> bool:
+        """Whether the first step since `start` is not done."""
+        return "start" in self._begun
 
     def lap(self) -> None:
         """Adds the time since the last lap, or the start."""
@@ -76,20 +123,29 @@ class Stopwatch:
 
     def state(self) -> dict[str, float]:
         """What a resumed fit goes on from."""
-        return {"fit": self.fit, **self.spent}
+        return {"fit": self.fit, "first_steps": self.first_steps, **self.spent}
 
     def restore(self, state: dict[str, float]) -> None:
         """The inverse of `state`."""
         self.fit = state["fit"]
-        self.spent = {purpose: state[purpose] for purpose in self.spent}
+        self.first_steps = int(state.get("first_steps", 0))
+        self.spent = {purpose: state.get(purpose, 0.0) for purpose in self.spent}  # earlier states know no start
 
-    def metrics(self, images: int) -> dict[str, float]:
-        """`fit_seconds`, the parts of it, and `train/images_per_second` of what is training proper."""
+    def metrics(self, images: int, batch_size: int) -> dict[str, float]:
+        """`fit_seconds`, the parts of it, and `train/images_per_second` of what is training proper.
+
+        Args:
+            images: trained on in the whole fit.
+            batch_size: images of a step; the first steps are not counted, as their time is start-up.
+        """
         training = self.fit - sum(self.spent.values())
+        counted = images - self.first_steps * batch_size
+        overhead = self.spent["evaluation"] + self.spent["bookkeeping"]
         return {
             "fit_seconds": self.fit,
+            "start_seconds": self.spent["start"],
             "evaluation_seconds": self.spent["evaluation"],
             "bookkeeping_seconds": self.spent["bookkeeping"],
-            "overhead_share": sum(self.spent.values()) / self.fit if self.fit else float("nan"),
-            "train/images_per_second": images / training if training > 0 else float("nan"),
+            "overhead_share": overhead / self.fit if self.fit else float("nan"),
+            "train/images_per_second": counted / training if counted > 0 and training > 0 else float("nan"),
         }

@@ -9,6 +9,7 @@ import io
 import logging
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ DIGITS = 16
 logger = logging.getLogger(__name__)
 
 
-def write_whole(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes | memoryview) -> None:
     """Writes a file that is either whole or not there, whenever the process or the machine stops.
 
     Raises:
@@ -48,6 +49,17 @@ def write_whole(path: Path, content: bytes) -> None:
         ) from None
 
 
+def on_host(value: Any) -> Any:
+    """A copy on the CPU of a tensor, or of a container with tensors anywhere in it: what a training cannot change."""
+    if isinstance(value, torch.Tensor):
+        return value.detach().to("cpu", copy=True)
+    if isinstance(value, Mapping):
+        return {key: on_host(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [on_host(part) for part in value]
+    return value
+
+
 def save_state(folder: Path, step: int, state: dict[str, Any]) -> Path:
     """Writes the state after `step` steps, and removes all but KEPT: this one and the newest of those before it.
 
@@ -63,7 +75,7 @@ def save_state(folder: Path, step: int, state: dict[str, Any]) -> Path:
     """
     buffer = io.BytesIO()
     torch.save(state, buffer)
-    content = buffer.getvalue()
+    content = buffer.getbuffer()
     path = folder / f"state-{step:09d}-{hashlib.sha256(content).hexdigest()[:DIGITS]}.pt"
     write_whole(path, content)
     earlier = [old for old in _newest_first(folder) if old.name < f"state-{step:09d}"]
@@ -86,7 +98,7 @@ def save_broken(folder: Path, step: int, state: dict[str, Any]) -> Path:
     buffer = io.BytesIO()
     torch.save(state, buffer)
     path = folder / f"broken-{step:09d}.pt"
-    write_whole(path, buffer.getvalue())
+    write_whole(path, buffer.getbuffer())
     return path
 
 

@@ -9,7 +9,7 @@ from bench.errors import TrackingError
 from bench.sweeps.launch import WorkerDiedError
 from bench.sweeps.survey import CellState
 from bench.tracking.store import RunState
-from bench.training.interrupts import Interrupted
+from bench.training.interrupts import GpuLost, Interrupted
 
 WORDS = ["-m", "arch=resnet18", "seed=range(0,4)"]
 FINISHED, FAILED, KILLED = (RunState("r", status, {}) for status in ("FINISHED", "FAILED", "KILLED"))
@@ -150,3 +150,26 @@ def test_a_wrong_command_line_is_2_and_neither_it_nor_a_look_at_a_sweep_imports_
     )
     assert said.stdout.split() == ["2", "False"]
     assert "Valid: basic, joblib" in said.stderr
+
+
+def test_a_lost_gpu_ends_the_process_and_the_same_command_goes_on_in_a_new_one(launched, monkeypatch, capsys):
+    class Replaced(BaseException):
+        pass
+
+    def execv(program, words):
+        raise Replaced(program, *words)
+
+    monkeypatch.setattr(run.os, "execv", execv)
+    monkeypatch.setenv(run.BEGUN, "1")
+    starts = launched([state(seed, "missing") for seed in range(4)], [GpuLost("CUDA error: unknown error")] * 9)
+    words = [*WORDS, "weights=run:" + 32 * "a"]
+    for begun in ("2", "3"):
+        with pytest.raises(Replaced) as replaced:
+            run.main(words)
+        assert replaced.value.args == (sys.executable, sys.executable, "-m", "bench.run", *words)
+        assert run.os.environ[run.BEGUN] == begun
+    assert run.main(words) == 1
+    assert len(starts) == run.ROUNDS
+    said = capsys.readouterr().out
+    assert "the GPU is lost to this process (CUDA error: unknown error)" in said
+    assert "lost 3 times: ended here" in said

@@ -3,6 +3,8 @@
 import importlib.util
 import re
 import shlex
+import shutil
+import subprocess
 from functools import cache
 
 import pytest
@@ -147,3 +149,14 @@ def test_the_readme_leads_to_every_page():
     assert [
         path.name for path in (PROJECT / "docs").glob("*.md") if f"(docs/{path.name})" not in TEXTS["README.md"]
     ] == []
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="no make")
+@pytest.mark.parametrize(("target", "extra"), [("demo", "."), ("test", "'.[dev]'")])
+def test_make_installs_what_a_target_needs(target, extra, tmp_path):
+    """The demo runs and reports: it waits for no test's, Slurm's or Ray's package."""
+    said = subprocess.run(
+        ["make", "--dry-run", target, f"VENV={tmp_path}/new"], cwd=PROJECT, capture_output=True, text=True, check=True
+    ).stdout
+    installs = re.findall(r"pip install .*--editable (\S+)", said)
+    assert installs == list(dict.fromkeys([".", extra]))

@@ -119,7 +119,7 @@ def _start(found: Found, folder: Path) -> float:
         first.append(time.perf_counter())
         raise _FirstStep
 
-    with mock.patch.object(assembly_module, "build_model", build), mock.patch.object(Classifier, "training_step", step):
+    with mock.patch.object(assembly_module, "build_model", build), mock.patch.object(Classifier, "learn", step):
         start = time.perf_counter()
         with contextlib.suppress(_FirstStep):
             run_cell(config, store)
@@ -136,7 +136,7 @@ class _Clock(pl.Callback):
     def __init__(self) -> None:
         self.ends: list[float] = []
 
-    def on_train_batch_end(self, *_: object) -> None:
+    def after_batch(self, *_: object) -> None:
         self.ends.append(time.perf_counter())
 
 

@@ -16,7 +16,7 @@ from bench.cells import runner
 from bench.cells.runner import run_cell
 from bench.data.decode import decode
 from bench.data.tasks import ALL_TASKS, COMPETITION_TASKS
-from bench.errors import DataError, TrainingError, WeightsError
+from bench.errors import DataError, MachineError, TrainingError, WeightsError
 from bench.networks.models import build_model
 from bench.networks.registry import architecture
 from bench.sweeps.survey import survey
@@ -56,6 +56,23 @@ def artifact(config, run, path):
 
 def predictions(config, run, name="test"):
     return pd.read_parquet(artifact(config, run, f"predictions/{name}.parquet"))
+
+
+def test_without_the_gpu_that_is_asked_for_nothing_is_recorded(configure, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    config = configure("trainer=gpu")
+    with pytest.raises(MachineError, match="trainer=gpu"):
+        run_cell(config, store_of(config))
+    assert [cell.state for cell in survey([config], now=time.time())] == ["missing"]
+
+
+def test_a_gpu_that_cannot_be_used_is_said(configure, monkeypatch):
+    monkeypatch.setattr(runner, "unused_gpu", lambda trainer: f"not used, {trainer.accelerator}")
+    monkeypatch.setattr(runner, "fit_and_predict", lambda *_: 1 / 0)
+    config, said = configure(), []
+    with pytest.raises(ZeroDivisionError):
+        run_cell(config, store_of(config), announce=said.append)
+    assert "not used, auto" in said
 
 
 def test_a_cell_leaves_what_the_contract_says(configure, phantom_root):

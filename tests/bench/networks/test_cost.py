@@ -109,3 +109,12 @@ def test_measuring_leaves_the_network_and_the_random_state_as_they_were():
     assert all(parameter.grad is None for parameter in network.parameters())
     assert torch.equal(torch.random.get_rng_state(), state)
     assert all(torch.equal(before[key], value) for key, value in network.state_dict().items())
+
+
+def test_a_network_that_did_not_fit_comes_home_all_the_same(monkeypatch):
+    network, places = resnet(), []
+    monkeypatch.setattr(network, "to", places.append)
+    monkeypatch.setattr(network, "forward", lambda _: (_ for _ in ()).throw(torch.OutOfMemoryError("CUDA")))
+    with pytest.raises(torch.OutOfMemoryError):
+        latency_ms(network, 8, CPU)
+    assert places == [CPU, CPU]

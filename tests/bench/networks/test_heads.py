@@ -3,6 +3,7 @@ import math
 import pytest
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from bench.networks.heads import loss, outputs, probabilities, sums
 
@@ -97,3 +98,27 @@ def test_the_uncertain_class_says_nothing_at_prediction_and_takes_its_part_in_tr
 
 def test_outputs_are_the_sum_of_the_widths():
     assert outputs(MIXED) == 8
+
+
+class Operations(TorchDispatchMode):
+    """The names of all that torch does in the block."""
+
+    def __init__(self):
+        super().__init__()
+        self.names = []
+
+    def __torch_dispatch__(self, operation, _types, arguments=(), named=None):
+        self.names.append(operation.overloadpacket.__name__)
+        return operation(*arguments, **(named or {}))
+
+
+@pytest.mark.parametrize("widths", [(1,) * 14, (3,) * 5, MIXED, (3, 1, 1, 3, 1)])
+def test_nothing_is_copied_from_the_host_that_a_gpu_would_wait_for(widths):
+    """To index by a list of numbers makes a tensor of it on the host, and copies that."""
+    logits, targets = drawn(widths)
+    logits.requires_grad_()
+    with Operations() as done:
+        loss(logits, targets, widths).backward()
+        probabilities(logits, widths)
+    assert "stack" in done.names
+    assert not {"index", "index_put", "index_put_", "lift_fresh"} & set(done.names)

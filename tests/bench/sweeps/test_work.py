@@ -1,6 +1,8 @@
 import math
+from types import SimpleNamespace
 
 import pytest
+import torch
 from omegaconf import OmegaConf, open_dict
 
 from bench.config import with_hydra
@@ -8,17 +10,19 @@ from bench.errors import DataError
 from bench.sweeps import work as module
 from bench.tracking.claims import ClaimTakenError
 from bench.tracking.store import RunState
+from bench.training.interrupts import GpuLost
 
 
 @pytest.fixture
 def work(monkeypatch, tmp_path):
     """Runs the work of one job whose cell ends as the given function says."""
 
-    def call(run_cell, *overrides):
+    def call(run_cell, *overrides, launcher="basic"):
         monkeypatch.setattr("bench.cells.runner.run_cell", run_cell)
         monkeypatch.setattr("bench.tracking.stores.store_of", lambda _: "a store")
         composed = with_hydra(["arch=resnet18", *overrides])
-        monkeypatch.setattr(module.HydraConfig, "get", lambda: OmegaConf.create({"job": {"num": 1}}))
+        known = {"job": {"num": 1}, "runtime": {"choices": {"hydra/launcher": launcher}}}
+        monkeypatch.setattr(module.HydraConfig, "get", lambda: OmegaConf.create(known))
         with open_dict(composed):
             del composed["hydra"]
         return module.work(composed)
@@ -56,3 +60,41 @@ def test_a_fault_of_ours_is_not_hidden(work):
 
     with pytest.raises(ZeroDivisionError):
         work(run_cell)
+
+
+def test_a_lost_gpu_ends_the_process_of_joblibs_whose_parent_starts_others(work, monkeypatch, capsys):
+    def run_cell(config, store, announce):
+        raise GpuLost("CUDA error")
+
+    ended = []
+    monkeypatch.setattr(module.os, "_exit", ended.append)
+    with pytest.raises(GpuLost):
+        work(run_cell)
+    work(run_cell, launcher="joblib")
+    assert ended == [1]
+    assert "the GPU is lost" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("seen", "visible", "name", "left"),
+    [
+        (4, None, "LokyProcess-1", "0"),
+        (4, None, "LokyProcess-6", "1"),
+        (2, "5,GPU-1a", "LokyProcess-2", "GPU-1a"),
+        (1, "3", "LokyProcess-2", "3"),
+        (0, None, "LokyProcess-2", None),
+        (4, None, "MainProcess", None),
+    ],
+)
+def test_a_process_of_joblibs_sees_one_gpu_of_several(work, monkeypatch, seen, visible, name, left):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: seen)
+    monkeypatch.setattr(module, "current_process", lambda: SimpleNamespace(name=name))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    finished = lambda *_, **__: RunState("r", "FINISHED", {})  # noqa: E731
+    for launcher, devices in (("basic", 1), ("joblib", 2)):
+        work(finished, f"trainer.devices={devices}", launcher=launcher)
+        assert module.os.environ.get("CUDA_VISIBLE_DEVICES") == visible
+    work(finished, launcher="joblib")
+    assert module.os.environ.get("CUDA_VISIBLE_DEVICES") == left

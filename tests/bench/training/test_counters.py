@@ -39,6 +39,13 @@ def test_a_counter_that_begins_again_at_zero_is_followed(tmp_path):
         assert counter() == pytest.approx(joules)
 
 
+def test_a_package_that_is_gone_is_unknown_from_then_on(tmp_path):
+    file = zone(tmp_path, "intel-rapl:0", "package-0", 1)
+    counter = energy_counter([CPU], powercap=tmp_path)
+    file.unlink()
+    assert counter() is None
+
+
 def test_a_machine_without_packages_counts_nothing(tmp_path):
     assert energy_counter([CPU], powercap=tmp_path / "none") is None
 
@@ -78,6 +85,20 @@ def test_the_joules_of_gpus_are_summed_by_their_uuid(monkeypatch, two_gpus):
     monkeypatch.setitem(sys.modules, "pynvml", nvml({"GPU-u0": [0, 1_000, 2_500], "GPU-u1": [0, 10_000, 10_500]}))
     counter = energy_counter(two_gpus)
     assert (counter(), counter()) == (11.0, 13.0)
+
+
+def test_a_gpu_that_stops_to_answer_is_unknown_from_then_on(monkeypatch, two_gpus):
+    def consumption(uuid):
+        if not readings:
+            raise NotSupportedError("GPU is lost")
+        return readings.pop(0)
+
+    readings = [0, 0, 1_000, 1_000]
+    library = nvml({"GPU-u0": [], "GPU-u1": []})
+    library.nvmlDeviceGetTotalEnergyConsumption = consumption
+    monkeypatch.setitem(sys.modules, "pynvml", library)
+    counter = energy_counter(two_gpus)
+    assert (counter(), counter()) == (2.0, None)
 
 
 def test_a_gpu_that_nvml_does_not_know_counts_nothing(monkeypatch, two_gpus):

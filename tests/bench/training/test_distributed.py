@@ -1,6 +1,7 @@
 import os
 from multiprocessing import Pipe
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import timm
@@ -10,7 +11,8 @@ from torch import nn
 
 from bench.config import compose_config
 from bench.errors import TrainingError
-from bench.training.distributed import _check_lost, peers, rank, synchronise
+from bench.training import distributed
+from bench.training.distributed import _abandon, _check_lost, _join, peers, rank, synchronise
 
 
 def trainer(devices):
@@ -133,3 +135,76 @@ def test_afterwards_the_environment_is_as_before_even_where_a_rank_died(tmp_path
     with pytest.raises(TrainingError, match="rank 1 of 2"), peers(trainer(2), fail, "x"):
         assert os.environ["WORLD_SIZE"] == "2"
     assert dict(os.environ) == before
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """What is asked of torch.distributed, in order, by a rank of a group that is there until it is destroyed."""
+    made, there = [], [True]
+
+    def end(name):
+        made.append(name)
+        there[0] = False
+
+    monkeypatch.setattr(dist, "init_process_group", lambda backend, **named: made.append((backend, named["device_id"])))
+    monkeypatch.setattr(dist, "is_initialized", lambda: there[0])
+    monkeypatch.setattr(dist, "destroy_process_group", lambda: end("destroyed"))
+    monkeypatch.setattr(dist.distributed_c10d, "_abort_process_group", lambda: end("aborted"))
+    monkeypatch.setattr(torch.cuda, "set_device", made.append)
+    return made
+
+
+def test_nccl_is_told_its_device_and_gloo_has_none(calls):
+    _join("nccl", None, 1, 2)
+    _join("gloo", None, 1, 2)
+    assert calls == [torch.device("cuda", 1), ("nccl", torch.device("cuda", 1)), ("gloo", None)]
+
+
+@pytest.mark.parametrize(("backend", "how"), [("nccl", "aborted"), ("gloo", "destroyed")])
+def test_a_group_is_abandoned_once_and_nccls_by_an_abort_as_it_would_wait_for_the_others(calls, backend, how):
+    _abandon(backend)
+    _abandon(backend)
+    assert calls == [how]
+
+
+class Another:
+    """A process that is said to be there."""
+
+    exitcode = 0
+
+    def __init__(self, calls):
+        self._calls, self._alive = calls, True
+
+    def start(self):
+        self._calls.append("started")
+
+    def join(self, *_):
+        self._calls.append("joined")
+        self._alive = False
+
+    def is_alive(self):
+        return self._alive
+
+    def kill(self):
+        self._calls.append("killed")
+
+
+@pytest.fixture
+def group(calls, monkeypatch):
+    context = SimpleNamespace(Process=lambda **_: Another(calls))
+    monkeypatch.setattr(distributed, "get_context", lambda _: context)
+    monkeypatch.setattr(distributed, "on_gpu", lambda _: True)
+    monkeypatch.setattr(distributed, "_wait_for", lambda *_: None)
+    return calls
+
+
+def test_where_all_went_well_the_group_is_destroyed_before_the_ranks_are_waited_for(group):
+    with peers(trainer(2), half_step):
+        group.append("trained")
+    assert group[-3:] == ["trained", "destroyed", "joined"]
+
+
+def test_where_it_did_not_the_group_is_aborted(group):
+    with pytest.raises(ValueError, match="ours"), peers(trainer(2), half_step):
+        raise ValueError("ours")
+    assert group[-2:] == ["killed", "aborted"]

@@ -1,6 +1,7 @@
 """Training to the end, resumed, stopped and broken: with a small network on the phantom."""
 
 import errno
+import inspect
 import multiprocessing
 import os
 import random
@@ -24,7 +25,7 @@ from bench.networks import heads
 from bench.networks.models import build_model
 from bench.tracking import stores
 from bench.tracking.stores import store_of
-from bench.training import heap, states
+from bench.training import bookkeeping, heap, states
 from bench.training import loop as training
 from bench.training.bookkeeping import Bookkeeper
 from bench.training.interrupts import Interrupted
@@ -62,7 +63,7 @@ def stop_at(monkeypatch):
     """Ends the process, as far as the training can tell, once so many steps are done."""
 
     def arrange(step, *, after_saving):
-        original = Bookkeeper.on_train_batch_end
+        original = Bookkeeper.after_batch
 
         def end(self, trainer, module, *rest):
             if after_saving and module.step + 1 == step:
@@ -71,7 +72,7 @@ def stop_at(monkeypatch):
                 raise Stop
             original(self, trainer, module, *rest)
 
-        monkeypatch.setattr(Bookkeeper, "on_train_batch_end", end)
+        monkeypatch.setattr(Bookkeeper, "after_batch", end)
 
     return arrange
 
@@ -94,8 +95,11 @@ def undisturbed():
 def test_a_training_that_was_stopped_ends_with_the_same_bits(
     configure, stop_at, monkeypatch, undisturbed, tmp_path, arch, step, after_saving
 ):
-    """Stopped by a signal, which saves first, or at once, which falls back on the evaluation before, if any."""
-    overrides = (f"arch={arch}", *STEPPED)
+    """Stopped by a signal, which saves first, or at once, which falls back on the state before, if any.
+
+    Saved after every step, or (at step 7) never before: the same bits again.
+    """
+    overrides = (f"arch={arch}", *STEPPED, f"trainer.save_minutes={10 if step == 7 else 0}")
     if arch not in undisturbed:
         whole = configure(*overrides, "tracking.experiment=whole")
         run_cell(whole, store_of(whole))
@@ -121,7 +125,7 @@ def test_killed_for_real_it_goes_on(configure, tmp_path, phantom_root):
     own = (
         "arch=resnet18", "pretrained=false", "data=chexpert", f"data.root={phantom_root}", "data.valid_fraction=0.3",
         f"data.cache={phantom_root.parent}/cache", "protocol.image.resize=32", "protocol.image.crop=32",
-        "trainer.workers=0", *LONGER,
+        "trainer.workers=0", "trainer.save_minutes=0", *LONGER,
         f"tracking.uri=sqlite:///{tmp_path}/mlflow.db", f"outputs={tmp_path}/outputs",
     )  # fmt: skip
     command = [sys.executable, "-m", "bench.run", *own]
@@ -185,7 +189,7 @@ def test_ctrl_c_saves_first_and_says_so(configure, stop_at, monkeypatch):
     assert _step(Path(config.outputs)) == 2
 
 
-@pytest.mark.parametrize("hook", ["on_validation_start", "on_validation_end", "on_train_batch_end"])
+@pytest.mark.parametrize("hook", ["on_validation_start", "on_validation_end", "after_batch"])
 def test_a_signal_at_any_moment_waits_for_the_next_state(configure, monkeypatch, hook):
     """A real one, also right after it was looked whether there is one: Lightning's own handler must not see it."""
     config = configure(*STEPPED)
@@ -270,7 +274,7 @@ def test_on_request_it_goes_on_with_half_the_images_as_another_cell(configure, l
 @pytest.mark.parametrize("kind", ["step=", "state-"])
 def test_a_full_disk_is_said_and_the_state_before_is_kept(configure, monkeypatch, kind):
     """It is full at the second checkpoint, or at the second state; with room again, the cell goes on."""
-    config = configure(*STEPPED, "protocol.checkpoints.keep=9")
+    config = configure(*STEPPED, "protocol.checkpoints.keep=9", "trainer.save_minutes=0")
     original, calls = os.fsync, []
 
     def full(number):
@@ -284,10 +288,18 @@ def test_a_full_disk_is_said_and_the_state_before_is_kept(configure, monkeypatch
         patch.setattr(states.os, "fsync", full)
         with pytest.raises(StorageError, match=rf"{kind}.*No space left on device.*outputs=DIR"):
             run_cell(config, store_of(config))
-    assert _step(Path(config.outputs)) == 3
+    assert _step(Path(config.outputs)) == {"step=": 5, "state-": 1}[kind], "saved after every step"
     assert not list(Path(config.outputs).glob(f"*/fit-*/.{kind}*")), "what was half written is gone"
     again = configure(*STEPPED, "protocol.checkpoints.keep=9", "retry=failed")
     assert run_cell(again, store_of(config)).status == "FINISHED"
+
+
+def test_states_are_saved_every_so_many_minutes_and_at_the_end_not_at_each_evaluation(configure, monkeypatch):
+    saved = []
+    monkeypatch.setattr(bookkeeping, "save_state", lambda _folder, step, _state: saved.append(step))
+    config = configure(*STEPPED)
+    run_cell(config, store_of(config))
+    assert saved == [12]
 
 
 def test_a_cpus_freed_memory_is_kept_from_step_to_step(configure, monkeypatch):
@@ -312,6 +324,23 @@ def test_deterministic_algorithms_fill_no_memory_first(configure, monkeypatch):
     config = configure(*STEPPED)
     run_cell(config, store_of(config))
     assert set(seen) == {(True, False)}
+
+
+def test_only_the_training_call_is_compiled(configure, monkeypatch):
+    """Each other mode, batch size and precision would be one more graph, minutes each."""
+    calls = []
+
+    def compiler(call, **_):
+        def compiled(image):
+            calls.append(image.shape[0])
+            return call(image)
+
+        return compiled
+
+    monkeypatch.setattr(torch, "compile", compiler)
+    config = configure(*STEPPED, "trainer.compile=true")
+    run_cell(config, store_of(config))
+    assert calls == [16] * 12
 
 
 def test_accumulated_steps_are_counted_as_steps(configure):
@@ -359,7 +388,7 @@ def test_two_devices_predict_what_one_does(configure, monkeypatch):
 def test_a_killed_rank_is_said_and_the_cell_goes_on(configure, monkeypatch):
     own = (*STEPPED, "truncate=3", "trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2")
     config, whole = configure(*own), configure(*own, "tracking.experiment=whole")
-    original = Bookkeeper.on_train_batch_end
+    original = Bookkeeper.after_batch
 
     def kill(self, trainer, module, *rest):
         original(self, trainer, module, *rest)
@@ -368,7 +397,7 @@ def test_a_killed_rank_is_said_and_the_cell_goes_on(configure, monkeypatch):
             other.kill()
 
     with monkeypatch.context() as patch:
-        patch.setattr(Bookkeeper, "on_train_batch_end", kill)
+        patch.setattr(Bookkeeper, "after_batch", kill)
         with pytest.raises(TrainingError, match=r"rank 1 of 2 was killed by signal 9.*retry=failed"):
             run_cell(config, store_of(config))
     assert store_of(config).find(identify(config).cell.hash).status == "FAILED"
@@ -397,3 +426,18 @@ def test_bf16_moves_the_auroc_less_than_the_seed_does(configure):
         found[precision] = np.array([run_cell(cell, store_of(cell)).metrics["test/auroc"] for cell in cells])
     assert not np.array_equal(found["fp32"], found["bf16"])
     assert abs(np.mean(found["bf16"] - found["fp32"])) < np.ptp(found["fp32"])
+
+
+def old(module, broadcast_buffers=True):
+    """DistributedDataParallel's arguments before torch 2.13."""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "given"),
+    [(training.DistributedDataParallel, {"forward_sync_buffers": False}), (old, {"broadcast_buffers": False})],
+)
+def test_no_forward_pass_of_several_devices_waits_for_buffers_in_any_torch(monkeypatch, arguments, given):
+    if "broadcast_buffers" not in given and "forward_sync_buffers" not in inspect.signature(arguments).parameters:
+        pytest.skip("this torch has the old name alone, which the other case shows")
+    monkeypatch.setattr(training, "DistributedDataParallel", arguments)
+    assert training._together()._ddp_kwargs == given

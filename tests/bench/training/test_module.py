@@ -43,14 +43,14 @@ def test_the_scores_of_record_are_computed_in_fp32_whatever_the_training_is_in()
             kinds.append((logits.dtype, torch.backends.cudnn.conv.fp32_precision))
             return logits
 
-    module = Classifier(Spy(3, 2), Normalisation((0.5,) * 3, (0.1,) * 3), (1, 1), optimizer=no_optimizer)
+    module = Classifier(Spy(3, 2), Normalisation((0.5,) * 3, (0.1,) * 3), (1, 1), optimizer=no_optimizer, bf16=True)
     batch = {"image": torch.tensor([[[[77]]]], dtype=torch.uint8), "row": torch.tensor([0])}
     default = torch.backends.cudnn.conv.fp32_precision
     with torch.no_grad():
         _, exact = module.predict_step(batch)
-        with torch.autocast("cpu", torch.bfloat16):  # as Lightning calls it in bf16-mixed
+        with torch.autocast("cpu", torch.bfloat16):
             _, scores = module.predict_step(batch)
-            module.validation_step(batch, 0)
+        module.validation_step(batch, 0)
     assert kinds == [(torch.float32, "ieee")] * 2 + [(torch.bfloat16, default)]
     assert torch.equal(scores, exact)
     assert torch.backends.cudnn.conv.fp32_precision == default != "ieee"

@@ -10,7 +10,7 @@ import torch
 
 from bench.errors import StorageError
 from bench.training import states
-from bench.training.states import load_state, save_state, write_whole
+from bench.training.states import load_state, on_host, save_state, write_whole
 
 
 def state(step):
@@ -127,3 +127,14 @@ def test_killed_while_writing_there_is_always_a_whole_state(tmp_path):
         assert load_state(tmp_path)["step"] >= newest
         for path in tmp_path.glob("state-*"):
             path.unlink()
+
+
+def test_a_copy_is_what_training_cannot_change_with_the_same_bits_and_layout():
+    weight = torch.rand(2, 3, 4, 5).to(memory_format=torch.channels_last)
+    given = {"state": {0: {"step": torch.tensor(1.0), "moments": [weight]}}, "text": "a", "pair": (1, weight)}
+    copy, before = on_host(given), weight.clone()
+    weight.zero_()
+    assert (copy["text"], copy["pair"][0], float(copy["state"][0]["step"])) == ("a", 1, 1.0)
+    for kept in (copy["state"][0]["moments"][0], copy["pair"][1]):
+        assert torch.equal(kept, before)
+        assert kept.stride() == before.stride()
