@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from bench.data.index import SHOWN
+from bench.data.tables import SHOWN
 from bench.errors import DataError
 
 IMAGES = 32

@@ -21,9 +21,10 @@ import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 
-from bench.data.index import check_index, read_table
+from bench.data.index import check_index
 from bench.data.selection import Dropped
 from bench.data.sources import Release, common
+from bench.data.tables import read_table
 from bench.data.tasks import ALL_TASKS
 from bench.errors import DataError
 from bench.schema import DataConfig
@@ -142,7 +143,7 @@ def read(root: Path, config: DataConfig) -> Release:
         DataError: the table is missing, its columns or values are not PadChest's, or physicians labelled none of it.
     """
     csv = common.first_file(root, TABLES, "PadChest's table and its image folders")
-    table = common.declared(read_table(csv, list(COLUMNS), dtype=str), COLUMNS, csv)
+    table = common.declared(read_table(csv, list(COLUMNS), ids=["PatientID", "StudyID"]), COLUMNS, csv)
     table, dropped = _cut(table.assign(row=common.row_numbers(table)), trained=config.name == "padchest")
     frame = check_index(_frame(table, root), observations=ALL_TASKS, csv=csv)
     train, test = (frame[(table["split"] == name).to_numpy()].reset_index(drop=True) for name in ("train", "test"))
