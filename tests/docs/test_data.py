@@ -58,7 +58,7 @@ BOXES = {
     "CheXphoto": {
         f"CheXphoto-v1.0/{split}.csv": f"Path,Sex,Age,Frontal/Lateral,AP/PA,{','.join(OBSERVATIONS)}\n"
         + "".join(
-            f"CheXphoto-v1.0/{split}/{kind}/patient{number:05d}/study1/view1_frontal.jpg,Male,50,Frontal,AP{',1,-1' * 7}\n"
+            f"CheXphoto-v1.0/{split}/{kind}/patient{number:05d}/study1/view1.jpg,Male,50,Frontal,AP{',1,-1' * 7}\n"
             for kind in ("synthetic/digital", "natural/nokia")
         )
         for number, split in enumerate(("train", "valid"), start=1)
@@ -76,7 +76,9 @@ def made(name, folder):
 def test_a_table_that_is_not_read_as_it_is_is_read_once_it_was_prepared(name, train, test, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     made(name, tmp_path)
-    (code,) = (text for said, text in re.findall(r"\n\*\*(\w+).*?```python\n(.*?)```", SECTION, re.DOTALL) if said == name)
+    (code,) = (
+        text for said, text in re.findall(r"\n\*\*(\w+).*?```python\n(.*?)```", SECTION, re.DOTALL) if said == name
+    )
     exec(code, {})
     words = shlex.split(code.rstrip().rpartition("\n# ")[2])
     release = read_release("csv", tmp_path, compose_config([*words, f"data.root={tmp_path}"]).data)
@@ -95,7 +97,11 @@ def test_a_table_that_is_not_read_as_it_is_is_read_once_it_was_prepared(name, tr
 @pytest.mark.parametrize(
     ("name", "words", "message"),
     [
-        ("RSNA", ["data=csv", "data.table.train=stage_2_train_labels.csv", "data.table.labels=[Target]"], "the table of RSNA's pneumonia challenge"),
+        (
+            "RSNA",
+            ["data=csv", "data.table.train=stage_2_train_labels.csv", "data.table.labels=[Target]"],
+            "the table of RSNA's pneumonia challenge",
+        ),
         (
             "RSNA",
             [

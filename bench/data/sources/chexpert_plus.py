@@ -2,7 +2,7 @@
 
 Its table, `df_chexpert_plus_240401.csv`, says of each image who, which view and which split; the labels are CheXbert's
 of one part of the report, a JSON object a line: `impression_fixed.json`, `findings_fixed.json`, `report_fixed.json`.
-All come from Stanford AIMI, where CheXpert does. The labels of its `valid` images are CheXbert's, too, and are not read:
+All come from Stanford AIMI, where CheXpert does. The labels of its `valid` images are CheXbert's, too, and not read:
 tests are on what radiologists labelled, CheXpert's own files.
 
 Source: Chambon et al., arXiv 2405.19538; the columns in github.com/Stanford-AIMI/chexpert-plus and in public code that

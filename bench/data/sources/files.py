@@ -64,7 +64,9 @@ class Folders:
 def as_they_lie(root: Path, paths: "pd.Series[str]") -> "pd.Series[str]":
     """The paths with the endings, and the accents composed, as the files below `root` have them.
 
-    A path whose file is not there under any ending stays as it is, so that its absence is reported under that name.
+    Another ending is taken where a path has none, or where most of the set are not there under their own: a copy of the
+    set in another form. What is not there under any stays as it is, so that its absence is reported under that name;
+    so does a single image of a set, beside which another file of its name, a mask perhaps, may lie.
 
     Raises:
         DataError: two files have the name of one that is not there but for the ending.
@@ -73,9 +75,13 @@ def as_they_lie(root: Path, paths: "pd.Series[str]") -> "pd.Series[str]":
     plain = given.map(str.isascii).astype(bool)
     if not plain.all():
         given = given.where(plain, given[~plain].map(lambda path: _composed(root, path)))
-    sample = given.iloc[:: max(1, len(given) // SAMPLE)]
     folders = Folders(root)
-    if any(folders.lies(path) != path for path in sample if not os.path.exists(f"{root}/{path}")):
+    bare = ~given.str.lower().str.endswith(tuple(IMAGES))
+    if bare.any():
+        given = given.where(~bare, given[bare].map(folders.lies))
+    sample = given.iloc[:: max(1, len(given) // SAMPLE)]
+    missing = [path for path in sample if not os.path.exists(f"{root}/{path}")]
+    if 2 * len(missing) > len(sample) and any(folders.lies(path) != path for path in missing):
         given = given.map(folders.lies)
     return given.reindex(paths.index).astype("str")
 

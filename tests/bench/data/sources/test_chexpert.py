@@ -339,7 +339,8 @@ def test_copies_with_another_ending_are_found_under_an_unchanged_table(root, end
 
 def test_a_picture_in_two_forms_is_refused_where_the_table_names_a_third(root):
     first = root / "train/patient00001/study1/view1_frontal"
-    first.with_suffix(".jpg").rename(first.with_suffix(".png"))
+    for image in list((root / "train").rglob("*.jpg")):
+        image.rename(image.with_suffix(".png"))
     first.with_suffix(".dcm").touch()
     with pytest.raises(
         DataError, match=r"view1_frontal.dcm and \S+/view1_frontal.png are one image to the set's table"
@@ -347,6 +348,12 @@ def test_a_picture_in_two_forms_is_refused_where_the_table_names_a_third(root):
         read(root)
     first.with_suffix(".jpg").touch()
     assert read(root).train["path"][0].endswith("view1_frontal.jpg"), "the one that is named is meant"
+
+
+def test_another_file_of_the_name_of_a_missing_image_is_not_taken_for_it(root):
+    first = root / "train/patient00001/study1/view1_frontal.jpg"
+    first.rename(first.with_suffix(".png"))
+    assert read(root).train["path"][0].endswith("view1_frontal.jpg"), "the others are there: this one is missing"
 
 
 def test_an_official_study_in_two_forms_is_refused(root):
