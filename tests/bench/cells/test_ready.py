@@ -150,8 +150,9 @@ def test_the_card_counts_what_is_used_and_says_what_was_left_out_and_why(setting
     assert sum(counts.values()) == len(before.test.frame) - 4
     left_out = [(one["reason"], one["images"]) for one in made["filters"] if one["filter"] == UNUSABLE]
     assert left_out == [("cannot be decoded", 1), ("is empty", 1), ("no such image", 2)]
-    data, caches = ready(before, config)
+    data, caches = ready(opened(config), config)
     assert card(data) == made
+    assert made["fingerprint"] != before.fingerprint, "a cell without these images is another one"
     assert unusable(data) == 4
     assert set(caches) == {"train", "valid", "test"}
     patients = before.test.frame["patient"].nunique() - data.test.frame["patient"].nunique()
