@@ -32,8 +32,8 @@ def fingerprint(splits: Mapping[str, tuple[Path, pd.DataFrame]], observations: S
     Args:
         splits: by name, root and index.
         observations: names of the label columns; a split may lack some.
-        strict: whether a sampled image must be there; else the images that are missing or empty are part of the
-            fingerprint, so that a training without them is not taken for one with them.
+        strict: whether a sampled image must be there; else the images that are missing are part of the fingerprint, so
+            that a training without them is not taken for one with them.
 
     Raises:
         DataError: a sampled image cannot be read, and `strict`; all images that are missing are counted then.
@@ -44,10 +44,10 @@ def fingerprint(splits: Mapping[str, tuple[Path, pd.DataFrame]], observations: S
         hashes = _row_hashes(images, frame, observations)
         digest.update(f"{name}: {len(frame)} of {','.join(observations)}\n".encode())
         digest.update(np.sort(hashes).tobytes())
-        if not strict:
-            absent = sorted(images[[_absent(f"{root}/{path}") for path in frame["path"]]])
-            digest.update("".join(f"without {image}\n" for image in absent).encode())
         order = pd.util.hash_array(images.to_numpy(dtype=object), categorize=False)
+        if not strict:
+            there = np.array([os.access(f"{root}/{path}", os.F_OK) for path in frame["path"]], np.bool_)
+            digest.update(np.sort(order[~there]).tobytes())
         for row in np.argsort(order, kind="stable")[:IMAGES]:
             sample[int(order[row]), images.iloc[row]] = root / frame["path"].iloc[row]
     for key in sorted(sample)[:IMAGES]:
@@ -58,13 +58,6 @@ def fingerprint(splits: Mapping[str, tuple[Path, pd.DataFrame]], observations: S
                 raise DataError(_unread(splits, error)) from None
             digest.update(b"missing")
     return digest.hexdigest()[:16]
-
-
-def _absent(path: str) -> bool:
-    try:
-        return os.stat(path).st_size == 0
-    except OSError:
-        return True
 
 
 def _row_hashes(images: "pd.Series[str]", frame: pd.DataFrame, observations: Sequence[str]) -> npt.NDArray[np.uint64]:
