@@ -32,17 +32,17 @@ def prepare(settings: Config) -> Path:
     """The folder of a set's decoded images, card and split; decodes what is missing there and checks what was there.
 
     Raises:
-        BenchError: the set is not what it should be, an image cannot be used, or the disk is full.
+        BenchError: the set is not what it should be, an image cannot be used, or the disk is full: all that `bench.run`
+            would refuse of a set, before it is trained on.
     """
+    from bench.cells.ready import ready
     from bench.data.card import card, markdown, render
-    from bench.data.images import open_caches
     from bench.data.sets import open_dataset
     from bench.data.splits import write_split
 
     # An image that is missing is said below, together with those that are there and cannot be used.
-    data = open_dataset(dataclasses.replace(settings.data, on_bad_image="skip"))
-    splits = {"train": data.train, "valid": data.valid, "test": data.test, **data.external}
-    caches = open_caches(splits, settings.data, shorter_side=settings.protocol.image.resize, announce=_say)
+    data = open_dataset(dataclasses.replace(settings.data, on_bad_image="skip"), scored=settings.evaluation.tasks)
+    data, caches = ready(data, settings, announce=_say)
     for place, cache in {cache.folder: cache for cache in caches.values()}.items():
         cache.verify()
         _say(f"{place}: {len(cache):,} images, {cache.bytes / 1e9:.2f} GB, every checksum holds")

@@ -75,6 +75,7 @@ class TableConfig:
     sex: str | None = None
     age: str | None = None
     labels: list[str] = MISSING
+    encoding: str | None = None
 
 
 @dataclass
@@ -85,13 +86,15 @@ class RootsConfig:
     chexpert_test: str | None = None
     nih: str | None = None
     mimic: str | None = None
+    mimic_test: str | None = None
     vindr: str | None = None
     padchest: str | None = None
     csv: str | None = None
 
 
 SETS = tuple(one.name for one in fields(RootsConfig))
-"""Data sets that `data.external` may name; chexpert is its valid.csv, chexpert_test the released 500 studies."""
+"""Data sets that `data.external` may name; chexpert is its valid.csv, chexpert_test the released 500 studies,
+mimic_test the studies that a radiologist labelled."""
 
 
 @dataclass

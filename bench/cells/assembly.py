@@ -8,12 +8,12 @@ import torch
 from torch import nn
 
 from bench.cells.identify import Found
+from bench.cells.ready import ready, unusable
 from bench.cells.scores import prediction_frame, score_metrics
-from bench.data.images import Batches, Images, drop_bad, evaluation_loader, open_caches, training_loader
+from bench.data.images import Batches, Images, evaluation_loader, training_loader
 from bench.data.resident import ResidentImages
 from bench.data.sets import Split
 from bench.data.tasks import choose
-from bench.errors import DataError
 from bench.networks import heads
 from bench.networks.adaptation import Adaptation, parameter_groups
 from bench.networks.models import Normalisation, build_model, normalisation
@@ -72,12 +72,13 @@ def assemble(
     Raises:
         BenchError: images or weights are not what they should be.
     """
-    config, data, protocol = found.cell.config, found.data, found.cell.config.protocol
-    caches = open_caches({"train": data.train, **data.evaluated}, config.data, shorter_side=protocol.image.resize)
-    splits = {name: drop_bad(split, caches[name]) for name, split in data.evaluated.items()}
-    train = drop_bad(data.train, caches["train"])
+    config, protocol = found.cell.config, found.cell.config.protocol
+    data, caches = ready(found.data, config)
+    splits = data.evaluated
     images = partial(Images, crop=config.protocol.image.crop, pinned=on_gpu(config.trainer))
-    source = images(caches["train"], train, flip=config.protocol.image.flip, resident=config.data.resident == "device")
+    source = images(
+        caches["train"], data.train, flip=config.protocol.image.flip, resident=config.data.resident == "device"
+    )
     world, workers = config.trainer.devices, config.trainer.workers
     training = _training(found, folder, record, images=len(source), valid=splits["valid"])
     if first_evaluation_only:
@@ -97,17 +98,12 @@ def assemble(
     )
     evaluate = partial(evaluation_loader, batch_size=EVALUATION_BATCH, workers=workers, rank=rank(), world=world)
     evaluated = {name: evaluate(images(caches[name], split)) for name, split in splits.items()}
-    bad = sum(len(cache.bad) for cache in {id(cache): cache for cache in caches.values()}.values())
-    return Assembly(module, inputs, training, batches, evaluated, splits, bad)
+    return Assembly(module, inputs, training, batches, evaluated, splits, unusable(data))
 
 
 def _training(found: Found, folder: Path, record: Record | None, *, images: int, valid: Split) -> Training:
     config, data = found.cell.config, found.data
     protocol = config.protocol
-    if images < protocol.batch_size:
-        raise DataError(
-            f"protocol.batch_size={protocol.batch_size} is larger than the training split of {images} images"
-        )
     inputs = normalisation(found.cell.row, found.weights, in_chans=config.arch.in_chans)
     return Training(
         cell=found.cell.name,

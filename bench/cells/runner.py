@@ -19,6 +19,7 @@ from bench.cells.described import params, tags
 from bench.cells.environment import environment
 from bench.cells.identify import Found, identify
 from bench.cells.mistakes import record_mistakes
+from bench.cells.ready import ready
 from bench.cells.scores import prediction_frame, score_metrics
 from bench.cells.search import search
 from bench.data.card import card, markdown
@@ -81,7 +82,9 @@ def run_cell(config: Config, store: Store, *, announce: Announce = logger.info) 
         with store.run(cell.hash, cell.name, tags(found), params(found)) as record, _lost_gpu_is_no_failure():
             if found.problem is not None:
                 raise found.problem
-            _record_inputs(record, found)
+            _record_inputs(record, cell.config)
+            found = dataclasses.replace(found, data=ready(found.data, found.cell.config, announce=announce)[0])
+            _record_card(record, found)
             _train_and_record(record, found, folder)
     except BatchTooLargeError:
         smaller = _halved(config) if config.trainer.on_oom == "accumulate" else None
@@ -118,13 +121,16 @@ def _halved(config: Config) -> Config | None:
     return dataclasses.replace(config, protocol=dataclasses.replace(protocol, micro_batch=size // 2))
 
 
-def _record_inputs(record: Record, found: Found) -> None:
-    config = found.cell.config
+def _record_inputs(record: Record, config: Config) -> None:
     public = dataclasses.replace(config, tracking=dataclasses.replace(config.tracking, uri=mask(config.tracking.uri)))
-    facts = card(found.data)
     record.artifact("config.yaml", lambda path: OmegaConf.save(OmegaConf.structured(public), path))
     about = environment(gpu=on_gpu(config.trainer))
     record.artifact("environment.json", partial(_write, text=json.dumps(about, indent=2)))
+
+
+def _record_card(record: Record, found: Found) -> None:
+    """What is used of the data set, which is known once its images are decoded."""
+    facts = card(found.data)
     record.artifact("data_card.json", partial(_write, text=json.dumps(facts, indent=2)))
     record.artifact("data_card.md", partial(_write, text=markdown(facts)))
 

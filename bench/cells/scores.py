@@ -14,7 +14,9 @@ from bench.schema import EvaluationConfig
 
 
 def prediction_frame(split: Split, tasks: tuple[str, ...], scores: npt.NDArray[np.float64]) -> pd.DataFrame:
-    """One row per image: path, patient, study, view, then `label/<task>` (0, 1, NaN) and `score/<task>` (float64).
+    """One row per image: path, patient, study, view, sex, age, `label/<task>` (0, 1, NaN), `score/<task>` (float64).
+
+    Sex (Female, Male, Unknown) and age (years, NaN unknown) are there where the set has any.
 
     Args:
         split: n images.
@@ -23,7 +25,9 @@ def prediction_frame(split: Split, tasks: tuple[str, ...], scores: npt.NDArray[n
     """
     columns = {f"label/{task}": split.labels[:, column] for column, task in enumerate(tasks)}
     columns |= {f"score/{task}": scores[:, column] for column, task in enumerate(tasks)}
-    return split.frame[["path", "patient", "study", "view"]].assign(**columns)
+    frame = split.frame
+    known = [name for name in ("sex", "age") if name in frame and not frame[name].isin(["Unknown", np.nan]).all()]
+    return frame[["path", "patient", "study", "view", *known]].assign(**columns)
 
 
 def score_metrics(frame: pd.DataFrame, prefix: str, evaluation: EvaluationConfig) -> dict[str, float]:

@@ -66,6 +66,7 @@ class Cache:
         entries = store.entries().loc[[path for path in paths if path not in refused]]
         self._paths: pd.Index[Any] = entries.index
         self._places: Rows = entries[["offset", "height", "width"]].to_numpy(np.int64).T.copy()
+        self._checksums: Rows = entries["checksum"].to_numpy(np.int64)
         self._pixels = open_pixels(store.pixels, self.bytes)
         self._side = _square(self._places)
         area = self._side**2
@@ -92,6 +93,10 @@ class Cache:
         """(height, width) of some images, [n, 2] int64 px."""
         sizes: Rows = self._places[1:, positions].T
         return sizes
+
+    def checksums(self, positions: Rows) -> Rows:
+        """CRC-32 of the pixels of some images, [n] int64."""
+        return self._checksums[positions]
 
     def pixels(self, position: int) -> Pixels:
         """One whole image, [height, width] uint8."""

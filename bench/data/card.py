@@ -25,8 +25,10 @@ def card(data: DataSet) -> Card:
 
     Returns:
         `name, generated, fingerprint, tasks, uncertain` (policy by task)`, divided, splits, filters`. `splits` by name:
-        `images, studies, patients, views, ap_pa, sex, age` (years: `known, mean, sd, low, high`) and `labels` by task:
-        how many images are `positive, negative, uncertain` and `blank` in the file, whatever the policy makes of them.
+        `images, studies, patients, views, ap_pa, sex, age` (years: `known, mean, sd, low, high`), `impossible_ages`
+        (images whose age is none and was taken as unknown) and `labels` by task: how many images are `positive,
+        negative, uncertain` and `blank` in the file, whatever the policy makes of them. `same_pictures`: of two splits
+        (`split, other`), how many `images` of the other are also in the first, of another patient.
     """
     splits = {"train": data.train} | data.evaluated
     return {
@@ -38,6 +40,7 @@ def card(data: DataSet) -> Card:
         "divided": data.divided,
         "splits": {name: _describe(split.frame, data.tasks) for name, split in splits.items()},
         "filters": [vars(dropped) for dropped in data.dropped],
+        "same_pictures": [{"split": one.split, "other": one.other, "images": one.images} for one in data.twins],
     }
 
 
@@ -50,6 +53,7 @@ def _describe(frame: pd.DataFrame, tasks: Sequence[str]) -> Card:
         "ap_pa": _counts(frame["ap_pa"].fillna("not given")),
         "sex": _counts(frame["sex"]),
         "age": _age(frame["age"]),
+        "impossible_ages": int(frame["impossible_age"].sum()),
         "labels": {task: _labels(frame.get(task, pd.Series(np.nan, index=frame.index))) for task in tasks},
     }
 
@@ -127,6 +131,7 @@ def _tables(made: Mapping[str, Any]) -> Iterator[tuple[str, list[str], list[list
                 for group in ("views", "ap_pa", "sex")
                 for word in sorted({word for one in splits.values() for word in one[group]})
             ),
+            ["age: impossible, so unknown", *(f"{one['impossible_ages']:,}" for one in splits.values())],
             ["age: known", *(f"{one['age']['known']:,}" for one in splits.values())],
             ["age: mean (sd)", *(_spread(one["age"]) for one in splits.values())],
             ["age: range", *(_range(one["age"]) for one in splits.values())],
@@ -140,6 +145,9 @@ def _tables(made: Mapping[str, Any]) -> Iterator[tuple[str, list[str], list[list
         header = ["filter", "split", "left out because", "images", "patients"]
         keys = ("filter", "split", "reason", "images", "patients")
         yield "Left out", header, [[_text(one[key]) for key in keys] for one in made["filters"]]
+    if made["same_pictures"]:
+        rows = [[one["other"], one["split"], f"{one['images']:,}"] for one in made["same_pictures"]]
+        yield "The same pictures under other patients", ["images of", "are also in", "images"], rows
 
 
 def _text(value: str | int) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from bench.data.index import SHOWN
+from bench.data.tables import SHOWN
 from bench.errors import DataError
 
 IMAGES = 32
@@ -32,7 +32,8 @@ def fingerprint(splits: Mapping[str, tuple[Path, pd.DataFrame]], observations: S
     Args:
         splits: by name, root and index.
         observations: names of the label columns; a split may lack some.
-        strict: whether a sampled image must be there; else its absence is part of the fingerprint.
+        strict: whether a sampled image must be there; else the images that are missing are part of the fingerprint, so
+            that a training without them is not taken for one with them.
 
     Raises:
         DataError: a sampled image cannot be read, and `strict`; all images that are missing are counted then.
@@ -44,6 +45,9 @@ def fingerprint(splits: Mapping[str, tuple[Path, pd.DataFrame]], observations: S
         digest.update(f"{name}: {len(frame)} of {','.join(observations)}\n".encode())
         digest.update(np.sort(hashes).tobytes())
         order = pd.util.hash_array(images.to_numpy(dtype=object), categorize=False)
+        if not strict:
+            there = np.array([os.access(f"{root}/{path}", os.F_OK) for path in frame["path"]], np.bool_)
+            digest.update(np.sort(order[~there]).tobytes())
         for row in np.argsort(order, kind="stable")[:IMAGES]:
             sample[int(order[row]), images.iloc[row]] = root / frame["path"].iloc[row]
     for key in sorted(sample)[:IMAGES]:

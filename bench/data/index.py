@@ -1,7 +1,5 @@
 """The one shape in which every data set is read: a checked frame with a row per image."""
 
-import warnings
-import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,64 +7,24 @@ from typing import Any
 import pandas as pd
 import pandera.pandas as pa
 
-from bench.data.tasks import near
+from bench.data.tables import SHOWN
 from bench.errors import DataError
 
 if pd.__version__ < "3":
     pd.set_option("future.infer_string", True)  # a blank among texts stays one, as in pandas 3, and becomes no "nan"
 
-INDEX = ("path", "patient", "study", "view", "sex", "age", "ap_pa", "csv", "row")
+INDEX = ("path", "patient", "study", "view", "sex", "age", "impossible_age", "ap_pa", "csv", "row")
 """Columns of an index, before one float64 column per observation: 1 positive, 0 negative, -1 uncertain, NaN blank."""
 
-SHOWN = 5
-"""How many rows, files or problems of a kind an error message names."""
-
 MAX_AGE = 125.0
-"""Years; nobody lived longer (Jeanne Calment, 122). What a larger number in a set's files means, its reader decides."""
+"""Years; nobody lived longer (Jeanne Calment, 122). What a larger number, or one below 0, stands for is not known."""
 
-OUTSIDE = r"^/|\\|^[A-Za-z]:|(?:^|/)\.{1,2}(?:/|$)|//|/$|^$"
+OUTSIDE = r"^/|\\|^[A-Za-z]:|(?:^|/)\.{1,2}(?:/|$)|//|/$"
 """What no path below a root holds: a leading slash, a backslash, a drive, `.`, `..` or an empty component."""
 
 
-def read_table(csv: Path, columns: Sequence[str], **options: Any) -> pd.DataFrame:
-    """The rows of a CSV file (plain or compressed), in its order; columns beyond those asked for come along.
-
-    Args:
-        csv: the file.
-        columns: names that it must have, in any order.
-        options: of `pandas.read_csv`.
-
-    Raises:
-        DataError: no such file, no table in it, no rows, or a column is missing (the nearest is named).
-    """
-    if not csv.is_file():
-        raise DataError(f"{csv}: no such file; {_there(csv.parent)}")
-    try:
-        with warnings.catch_warnings(action="error", category=pd.errors.ParserWarning):
-            # else values beyond the header would be dropped, or the first columns taken for names of rows
-            table: pd.DataFrame = pd.read_csv(csv, index_col=False, **options)
-    except pd.errors.EmptyDataError:
-        raise DataError(f"{csv}: the file is empty") from None
-    except pd.errors.ParserWarning:
-        raise DataError(f"{csv}: its rows have more values than its header has columns") from None
-    except (pd.errors.ParserError, UnicodeDecodeError, OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{csv}: cannot be read as a table ({error})") from None
-    there = [str(name) for name in table.columns]
-    missing = [near(name, there) for name in columns if name not in there]
-    if missing:
-        raise DataError(f"{csv}: no column {', '.join(missing)}; there are: {', '.join(there)}")
-    if table.empty:
-        raise DataError(f"{csv}: no rows")
-    return table
-
-
-def _there(folder: Path) -> str:
-    """What a folder holds, so that a wrong one is seen to be wrong."""
-    if not folder.is_dir():
-        return f"{folder} is no folder"
-    names = sorted(path.name for path in folder.iterdir())
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return f"in {folder} there is {', '.join(names[:SHOWN]) + more or 'nothing'}"
+SHORTENED = r"\d(?:\.\d+)?[eE]\+?\d+"
+"""What Excel makes of a number with many digits: 1.23457E+11. Which one it was is lost."""
 
 
 def check_index(frame: pd.DataFrame, *, observations: Sequence[str], csv: Path) -> pd.DataFrame:
@@ -75,8 +33,9 @@ def check_index(frame: pd.DataFrame, *, observations: Sequence[str], csv: Path) 
     Args:
         frame: one row per image. `path` (str): POSIX, relative to the set's root. `patient`, `study` (str): a study
             belongs to one patient. `view`: frontal or lateral. `sex`: Female, Male or Unknown. `age`: years, NaN
-            unknown. `ap_pa`: AP, PA or NaN. `row`: in the CSV file, as a spreadsheet numbers it. Its file's name
-            comes out as `csv` beside it: a file may have rows of several splits.
+            unknown; a number that no age can be becomes NaN, and `impossible_age` comes out True. `ap_pa`: AP, PA or
+            NaN. `row`: in the CSV file, as a spreadsheet numbers it. Its file's name comes out as `csv` beside it: a
+            file may have rows of several splits.
         observations: names of the label columns: 1, 0, -1 or NaN.
         csv: the file that the rows came from.
 
@@ -87,8 +46,11 @@ def check_index(frame: pd.DataFrame, *, observations: Sequence[str], csv: Path) 
         schema(observations).validate(frame.set_index("row", drop=False), lazy=True)
     except pa.errors.SchemaErrors as error:
         raise DataError(f"{csv}: {'; '.join(_problems(error.failure_cases))}") from None
-    types = dict.fromkeys(INDEX, "str") | {"age": "float64", "row": "int64"} | dict.fromkeys(observations, "float64")
-    return frame.assign(csv=csv.name)[list(types)].astype(types).reset_index(drop=True)
+    impossible = frame["age"].notna() & ~pd.to_numeric(frame["age"]).between(0, MAX_AGE)
+    types = dict.fromkeys(INDEX, "str") | {"age": "float64", "impossible_age": "bool", "row": "int64"}
+    types |= dict.fromkeys(observations, "float64")
+    given = frame.assign(csv=csv.name, age=frame["age"].mask(impossible), impossible_age=impossible)
+    return given[list(types)].astype(types).reset_index(drop=True)
 
 
 def schema(observations: Sequence[str]) -> pa.DataFrameSchema:
@@ -96,18 +58,27 @@ def schema(observations: Sequence[str]) -> pa.DataFrameSchema:
     columns = {
         "path": pa.Column(
             checks=[
-                _check(lambda path: ~path.isna() & ~path.astype("str").str.contains(OUTSIDE), "lies outside the root"),
+                _check(_filled, "is blank"),
+                _check(lambda path: ~path.astype("str").str.contains(OUTSIDE, na=False), "lies outside the root"),
                 _check(lambda path: ~path.duplicated(), "is there twice"),
             ]
         ),
-        "patient": pa.Column(checks=_check(_filled, "is blank")),
+        "patient": pa.Column(
+            checks=[
+                _check(_filled, "is blank"),
+                _check(
+                    lambda patient: ~patient.astype("str").str.fullmatch(SHORTENED, na=False),
+                    "is a number that a spreadsheet has shortened",
+                ),
+            ]
+        ),
         "study": pa.Column(checks=_check(_filled, "is blank")),
         "view": pa.Column(checks=_words("frontal", "lateral")),
         "sex": pa.Column(checks=_words("Female", "Male", "Unknown")),
         "age": pa.Column(
             checks=_check(
-                lambda age: age.isna() | pd.to_numeric(age, errors="coerce").between(0, MAX_AGE),
-                f"is no number of years from 0 to {MAX_AGE:g}",
+                lambda age: age.isna() | pd.to_numeric(age, errors="coerce").notna(),
+                "is no number of years",
             )
         ),
         "ap_pa": pa.Column(
@@ -149,9 +120,15 @@ def _problems(cases: pd.DataFrame) -> list[str]:
     kept = cases[~wide | (cases["column"] == "study")]  # a check of the frame repeats a failing row for every column
     found = []
     for (column, check), group in kept.groupby(["column", "check"], sort=False):
-        first = group.sort_values("index").head(SHOWN)
-        shown = ", ".join(
-            f"row {row}: {value!r}" for row, value in zip(first["index"], first["failure_case"], strict=True)
-        )
-        found.append(f"{column} {check} in {len(group)} row(s) ({shown})")
+        found.append(f"{column} {check} {counted_rows(group)}")
     return found
+
+
+def counted_rows(cases: pd.DataFrame) -> str:
+    """`in 2 row(s) (row 2: 'x', row 7: 3)`, of pandera's failure cases of a frame that is indexed by row numbers."""
+    first = cases.sort_values("index").head(SHOWN)
+    shown = ", ".join(
+        f"row {row}: {value:g}" if isinstance(value, float) else f"row {row}: {value!r}"
+        for row, value in zip(first["index"], first["failure_case"], strict=True)
+    )
+    return f"in {len(cases)} row(s) ({shown})"

@@ -44,7 +44,7 @@ def keep(frame: pd.DataFrame, config: DataConfig, split: str) -> tuple[pd.DataFr
     for name, reason, passes in _filters(frame, config):
         mask = passes.reindex(frame.index)
         kept = frame[mask]
-        dropped.append(_counted(frame, kept, name, reason, split))
+        dropped.append(counted(frame, kept, name, reason, split))
         if kept.empty:
             raise DataError(f"{name} leaves no image of {split}: all {len(frame)} are {reason}")
         frame = kept
@@ -105,7 +105,7 @@ def thin(train: pd.DataFrame, config: DataConfig) -> tuple[pd.DataFrame, tuple[D
     if len(chosen) < (config.patients or 1):
         raise DataError(f"{name}: there are {len(places)} training patients, and {len(chosen)} would be chosen")
     kept = train[train["patient"].isin(chosen)].reset_index(drop=True)
-    return kept, (_counted(train, kept, name, "of other patients", "train"),)
+    return kept, (counted(train, kept, name, "of other patients", "train"),)
 
 
 def place(patient: str) -> float:
@@ -115,6 +115,12 @@ def place(patient: str) -> float:
     return int.from_bytes(digest[:8], "big") / 2**64
 
 
-def _counted(before: pd.DataFrame, after: pd.DataFrame, name: str, reason: str, split: str) -> Dropped:
+def counted(before: pd.DataFrame, after: pd.DataFrame, name: str, reason: str, split: str) -> Dropped:
+    """What a filter left out of a split.
+
+    Args:
+        before, after: its rows without and with the filter.
+        name, reason, split: of `Dropped`.
+    """
     patients = before["patient"].nunique() - after["patient"].nunique()
     return Dropped(name, reason, split, len(before) - len(after), patients)

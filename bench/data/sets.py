@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from bench.data.fingerprint import fingerprint, image_names
 from bench.data.selection import Dropped
 from bench.data.sources import Release, read_external, read_release, reader
 from bench.data.tasks import choose
+from bench.data.twins import Twins
 from bench.errors import DataError
 from bench.paths import in_project
 from bench.schema import DataConfig
@@ -58,6 +59,7 @@ class DataSet:
         sides: by patient, train or valid; before anything was left out.
         divided: by what.
         policies: [tasks] what becomes of uncertain training labels.
+        twins: pictures that two splits have in common; known once the images are decoded (`bench.cells.ready`).
     """
 
     name: str
@@ -73,11 +75,30 @@ class DataSet:
     sides: dict[str, str]
     divided: str
     policies: tuple[str, ...]
+    twins: tuple[Twins, ...] = ()
 
     @property
     def evaluated(self) -> dict[str, Split]:
         """The splits that predictions are recorded of, by the name that their metrics begin with."""
         return {"valid": self.valid, "test": self.test} | self.external
+
+    def without(self, left: Mapping[str, Split], dropped: Sequence[Dropped], twins: tuple[Twins, ...]) -> "DataSet":
+        """The set with what is left of its splits.
+
+        Args:
+            left: every split by its name.
+            dropped: what was left out of them.
+            twins: pictures that two of them have in common.
+        """
+        return dataclasses.replace(
+            self,
+            train=left["train"],
+            valid=left["valid"],
+            test=left["test"],
+            external={name: split for name, split in left.items() if name not in OWN},
+            dropped=(*self.dropped, *dropped),
+            twins=twins,
+        )
 
 
 def open_dataset(config: DataConfig, *, scored: str | Sequence[str] | None = None) -> DataSet:
@@ -115,7 +136,9 @@ def open_dataset(config: DataConfig, *, scored: str | Sequence[str] | None = Non
         name=config.name,
         tasks=tasks,
         widths=labels.widths(policies),
-        **{name: made.pop(name) for name in OWN},
+        train=made.pop("train"),
+        valid=made.pop("valid"),
+        test=made.pop("test"),
         external=made,
         fingerprint=fingerprint(kept, release.observations, strict=config.on_bad_image == "raise"),
         generated=config.phantom is not None,
@@ -124,7 +147,8 @@ def open_dataset(config: DataConfig, *, scored: str | Sequence[str] | None = Non
         divided=divided,
         policies=policies,
     )
-    _check_classes(found, choose("evaluation.tasks", scored, tasks) if scored is not None else ())
+    if scored is not None and (problems := class_problems(found, choose("evaluation.tasks", scored, tasks))):
+        raise DataError("\n".join(problems))
     return found
 
 
@@ -192,9 +216,20 @@ def _check_patients(rows: Rows, config: DataConfig) -> None:
     patients = {name: frame["patient"].unique() for name, (_, frame) in rows.items()}
     own = {name: patients[name] for name in OWN}
     splits.assert_disjoint(own)
+    _check_paths({name: rows[name] for name in OWN})
     for name in config.external:
         if reader(name) == reader(config.name) or rows[name][0] == rows["train"][0]:
             splits.assert_disjoint({"train": own["train"], "valid": own["valid"], f"external {name}": patients[name]})
+
+
+def _check_paths(rows: Rows) -> None:
+    """An image file stands in one split; which file it is, the bytes say once it is decoded (`bench.data.twins`)."""
+    seen = pd.concat([frame[["path", "csv", "row"]].assign(split=name) for name, (_, frame) in rows.items()])
+    twice = seen[seen["path"].duplicated(keep=False)]
+    if len(twice):
+        first = twice[twice["path"] == twice["path"].iloc[0]].head(2)
+        where = " and ".join(f"{split} (row {row} of {csv})" for _, csv, row, split in first.itertuples(index=False))
+        raise DataError(f"{first['path'].iloc[0]} is in both {where}: an image must not be in two splits")
 
 
 def _select(rows: Rows, config: DataConfig) -> tuple[Rows, tuple[Dropped, ...]]:
@@ -232,11 +267,14 @@ def _matrix(frame: pd.DataFrame, tasks: Sequence[str]) -> labels.FloatArray:
     return frame.reindex(columns=list(tasks)).to_numpy(np.float64)
 
 
-def _check_classes(found: DataSet, tasks: Sequence[str]) -> None:
-    """What is scored must be learnable, and checkpoints are chosen by its validation AUROC."""
-    problems = [
-        *labels.empty_classes("training", found.train.labels, found.tasks, found.widths, tasks),
-        *labels.empty_classes("validation", found.valid.labels, found.tasks, (1,) * len(found.tasks), tasks),
+def class_problems(data: DataSet, tasks: Sequence[str]) -> list[str]:
+    """A sentence for each task that cannot be learnt, or has no validation AUROC, by which checkpoints are chosen.
+
+    Args:
+        data: the set.
+        tasks: those that are scored.
+    """
+    return [
+        *labels.empty_classes("training", data.train.labels, data.tasks, data.widths, tasks),
+        *labels.empty_classes("validation", data.valid.labels, data.tasks, (1,) * len(data.tasks), tasks),
     ]
-    if problems:
-        raise DataError("\n".join(problems))

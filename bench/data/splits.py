@@ -1,14 +1,16 @@
 """Training and validation split by patient: by a hash, by a file, or as the release has it."""
 
 import hashlib
+import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pandas as pd
 import pandera.pandas as pa
 
-from bench.data.index import SHOWN, read_table
 from bench.data.sources import common
+from bench.data.tables import SHOWN, read_table
 from bench.errors import DataError
 
 LARGE = 50_000
@@ -66,7 +68,7 @@ def split_by_file(frame: pd.DataFrame, csv: Path) -> tuple[pd.DataFrame, pd.Data
     Raises:
         DataError: the file is wrong, or does not name exactly the patients of the index, or leaves one side empty.
     """
-    table = common.declared(read_table(csv, list(COLUMNS), dtype="str"), COLUMNS, csv)
+    table = common.declared(read_table(csv, list(COLUMNS), ids=["patient"]), COLUMNS, csv)
     named, there = set(table["patient"]), set(frame["patient"])
     _refuse(csv, there - named, "of the set's patients have no row")
     _refuse(csv, named - there, "patients are not in the set")
@@ -98,14 +100,25 @@ def write_split(path: Path, sides: Mapping[str, str]) -> None:
 
 
 def assert_disjoint(splits: Mapping[str, Iterable[str]]) -> None:
-    """Refuses splits that share a patient.
+    """Refuses splits that share a patient, or that write one in two ways: `p07`, `P7`.
 
     Raises:
-        DataError: naming the two splits and the first patients that they share.
+        DataError: naming the two splits and the first patient that they share.
     """
-    seen: dict[str, str] = {}
+    seen: dict[str, tuple[str, str]] = {}
     for name, patients in splits.items():
         for patient in sorted(set(patients)):
-            if patient in seen:
-                raise DataError(f"{patient} is in both {seen[patient]} and {name}: patients must never cross splits")
-            seen[patient] = name
+            other, written = seen.setdefault(_meant(patient), (name, patient))
+            if other == name:
+                continue
+            if written == patient:
+                raise DataError(f"{patient} is in both {other} and {name}: patients must never cross splits")
+            raise DataError(
+                f"{written!r} of {other} and {patient!r} of {name} differ only in case, blanks or leading zeros: "
+                "patients must never cross splits; write one patient one way, and two so that they differ in more"
+            )
+
+
+def _meant(patient: str) -> str:
+    """A patient's name without what people, and Excel, change of it unawares: case, blanks, zeros before a number."""
+    return re.sub(r"(?<!\d)0+(?=\d)", "", "".join(unicodedata.normalize("NFKC", patient).casefold().split()))

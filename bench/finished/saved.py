@@ -21,8 +21,8 @@ from analysis.store.uris import check_reachable, mask, resolve_uri
 from bench.config import to_config
 from bench.data import labels
 from bench.data.decode import centre, decode
-from bench.data.index import SHOWN
 from bench.data.sets import open_dataset
+from bench.data.tables import SHOWN
 from bench.errors import ConfigError, DataError, TrackingError, WeightsError
 from bench.networks.heads import outputs
 from bench.networks.models import Normalisation, build_model

@@ -38,7 +38,7 @@ class Release:
     dropped: tuple[Dropped, ...] = ()
 
 
-OTHERS = {"chexpert_test": "chexpert", "phantom": "chexpert", "csv": "table"}
+OTHERS = {"chexpert_test": "chexpert", "mimic_test": "mimic", "phantom": "chexpert", "csv": "table"}
 """By the set's name, the module here that reads it where that has another name."""
 
 
@@ -66,7 +66,8 @@ def read_external(name: str, root: Path, config: DataConfig) -> tuple[pd.DataFra
     """(index of the images of a set that another set's networks are tested on, what its reader left out of them).
 
     Args:
-        name: one of `bench.schema.SETS`: chexpert stands for its valid.csv, chexpert_test for the released 500 studies.
+        name: one of `bench.schema.SETS`: chexpert stands for its valid.csv, chexpert_test for the released 500 studies,
+            mimic for the labeller's labels of its test set, mimic_test for the radiologist's.
         root: its folder.
         config: the whole node `data`.
 
@@ -76,7 +77,9 @@ def read_external(name: str, root: Path, config: DataConfig) -> tuple[pd.DataFra
     if name in ("chexpert", "chexpert_test"):
         module = _module(name)
         return (module.read_valid if name == "chexpert" else module.read_official)(root)[0], ()
-    release = read_release(name, root, config)
+    release = read_release(
+        name, root, dataclasses.replace(config, test="official" if name == "mimic_test" else "valid")
+    )
     if "test" not in release.tests:
         raise DataError(f"data.external={name}: it has no test set")
     dropped = (dataclasses.replace(one, split=name) for one in release.dropped if one.split == "test")

@@ -12,16 +12,12 @@ import pandera.pandas as pa
 import pyarrow
 import pyarrow.compute as pc
 
-from bench.data.index import SHOWN
+from bench.data.index import counted_rows
 from bench.data.selection import Dropped
+from bench.data.sources.files import stem
+from bench.data.tables import SHOWN
 from bench.data.tasks import ALL_TASKS
 from bench.errors import DataError
-
-IMAGES = frozenset({".png", ".jpg", ".jpeg", ".dcm", ".dicom"})
-"""Endings of image files, lower case; other files beside the images are not looked at."""
-
-FIRST_ROW = 2
-"""What a spreadsheet calls the first row below the header."""
 
 
 def first_file(root: Path, names: Sequence[str], what: str) -> Path:
@@ -59,8 +55,8 @@ def together(*steps: Callable[[], Any]) -> list[Any]:
 
 
 def row_numbers(table: pd.DataFrame) -> npt.NDArray[np.int64]:
-    """[n] int64: the rows of a file just read, as a spreadsheet numbers them."""
-    return np.arange(FIRST_ROW, FIRST_ROW + len(table), dtype=np.int64)
+    """[n] int64: the rows of a file just read (`read_table`), as a spreadsheet numbers them."""
+    return table.index.to_numpy(np.int64)
 
 
 def parts(texts: "pd.Series[str]", pattern: str) -> pd.DataFrame:
@@ -124,7 +120,7 @@ def declared(table: pd.DataFrame, columns: Mapping[str, Sequence[pa.Check]], csv
         {name: pa.Column(checks=list(checks), nullable=True) for name, checks in columns.items()}
     )
     try:
-        wanted.validate(table.set_axis(pd.Index(row_numbers(table)), axis=0), lazy=True)
+        wanted.validate(table, lazy=True)
     except pa.errors.SchemaErrors as error:
         cases = error.failure_cases
         raise DataError(f"{csv}: {'; '.join(_problem(*case) for case in cases.groupby('check', sort=False))}") from None
@@ -132,9 +128,7 @@ def declared(table: pd.DataFrame, columns: Mapping[str, Sequence[pa.Check]], csv
 
 
 def _problem(sentence: str, cases: pd.DataFrame) -> str:
-    first = cases.sort_values("index").head(SHOWN)
-    shown = ", ".join(f"row {row}: {value!r}" for row, value in zip(first["index"], first["failure_case"], strict=True))
-    return f"{sentence} in {len(cases)} row(s) ({shown})"
+    return f"{sentence} {counted_rows(cases)}"
 
 
 def same_names(named: "pd.Series[str]", listed: Iterable[str], message: str) -> None:
@@ -192,14 +186,14 @@ def locate(root: Path, folders: Sequence[str]) -> dict[str, str]:
     for folder in sorted({path for pattern in folders for path in _folders(root, pattern)}):
         with os.scandir(folder) as entries:
             for entry in entries:
-                stem, ending = os.path.splitext(entry.name)
-                if ending.lower() not in IMAGES:
+                name = stem(entry.name)
+                if name == entry.name:  # no image
                     continue
                 path = Path(entry.path).relative_to(root).as_posix()
-                if stem in found:
-                    pair = " and ".join(sorted((found[stem], path)))
+                if name in found:
+                    pair = " and ".join(sorted((found[name], path)))
                     raise DataError(f"{root}: {pair} are one image to the set's table; move one of them elsewhere")
-                found[stem] = path
+                found[name] = path
     return found
 
 

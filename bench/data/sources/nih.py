@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 
-from bench.data.index import MAX_AGE, check_index, read_table
+from bench.data.index import check_index
 from bench.data.sources import Release, common
+from bench.data.tables import read_table
 from bench.data.tasks import ALL_TASKS
 from bench.errors import DataError
 from bench.schema import DataConfig
@@ -72,10 +72,12 @@ COLUMNS: Mapping[str, tuple[pa.Check, ...]] = MappingProxyType(
         ),
         "Follow-up #": (common.filled("Follow-up #"),),
         "Patient ID": (common.filled("Patient ID"),),
-        "Patient Age": (common.shaped("Patient Age", r"\d+[YMD]?", "a number of years, or like 058Y, 006M or 012D"),),
+        "Patient Age": (common.shaped("Patient Age", r"-?\d+[YMD]?", "a number of years, or like 058Y, 006M or 012D"),),
         "View Position": (common.filled("View Position"), common.among("View Position", ("AP", "PA"))),
     }
 )
+
+IDS = ("Patient ID", "Follow-up #")
 
 YEARS_PER = {"Y": 1.0, "M": 1 / 12, "D": 1 / 365.25}
 """By the last letter of a DICOM age string, which the first release copies into its table."""
@@ -84,15 +86,12 @@ YEARS_PER = {"Y": 1.0, "M": 1 / 12, "D": 1 / 365.25}
 def read(root: Path, config: DataConfig) -> Release:  # noqa: ARG001 (all readers are called alike)
     """The official training and test images; a study is one follow-up of one patient.
 
-    An age above MAX_AGE is blank: the first release has such slips (414 years, say), and which age was meant is not
-    known.
-
     Raises:
         DataError: a file is missing, its columns or values are not NIH's, or the lists and the table differ.
     """
     csv = common.first_file(root, TABLES, f"NIH ChestX-ray14 with {TRAIN_LIST} and {TEST_LIST}")
     table, train, test = common.together(
-        lambda: common.declared(read_table(csv, list(COLUMNS), dtype=str), COLUMNS, csv),
+        lambda: common.declared(read_table(csv, list(COLUMNS), ids=IDS, optional=SEX), COLUMNS, csv),
         lambda: _names(root / TRAIN_LIST),
         lambda: _names(root / TEST_LIST),
     )
@@ -131,15 +130,14 @@ def _frame(table: pd.DataFrame, root: Path, csv: Path) -> pd.DataFrame:
 def _sex(table: pd.DataFrame, csv: Path) -> "pd.Series[str]":
     name = next((name for name in SEX if name in table), None)
     if name is None:
-        raise DataError(f"{csv}: no column {' or '.join(SEX)}; there are: {', '.join(map(str, table.columns))}")
+        raise DataError(f"{csv}: no column {' or '.join(SEX)}; there are: {', '.join(table.columns)}")
     common.declared(table, {name: (common.among(name, ("F", "M")),)}, csv)
     return table[name].map({"F": "Female", "M": "Male"}).fillna("Unknown")
 
 
 def _years(texts: "pd.Series[str]") -> "pd.Series[float]":
-    parts = texts.str.extract(r"(?P<number>\d+)(?P<unit>[YMD]?)")
-    years = parts["number"].astype(float) * parts["unit"].replace("", "Y").map(YEARS_PER)
-    return years.where(years <= MAX_AGE, np.nan)
+    parts = texts.str.extract(r"(?P<number>-?\d+)(?P<unit>[YMD]?)")
+    return parts["number"].astype(float) * parts["unit"].replace("", "Y").map(YEARS_PER)
 
 
 def _names(file: Path) -> list[str]:

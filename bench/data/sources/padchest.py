@@ -21,9 +21,10 @@ import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 
-from bench.data.index import check_index, read_table
+from bench.data.index import check_index
 from bench.data.selection import Dropped
 from bench.data.sources import Release, common
+from bench.data.tables import read_table
 from bench.data.tasks import ALL_TASKS
 from bench.errors import DataError
 from bench.schema import DataConfig
@@ -87,14 +88,16 @@ Source: the trees in the same repository (tree_term_CUI_counts...csv), whose REA
 children. Lung Lesion leaves out the masses that the tree places outside the lung; Lung Opacity, Enlarged
 Cardiomediastinum and Support Devices have no one term there and stay blank."""
 
-UNSURE = "MONOCHROME1"
-"""What PhotometricInterpretation_DICOM says of images that may be inverted. The PNG files were made by windowing alone,
+PHOTOMETRIC, UNSURE = "PhotometricInterpretation_DICOM", "MONOCHROME1"
+"""The column, and what it says of images that may be inverted. The PNG files were made by windowing alone,
 and the set's makers leave out these images, as the word is wrong for many of them: so no image is inverted by it.
 
 Source: README.md (DICOM-to-PNG preprocessing) and util.py (`generateExcludedImageList`) in the same repository."""
 
 SAYS_NOTHING = frozenset({"", "exclude", "unchanged", "suboptimal study"})
 """Labels that name neither a finding nor its absence. A row with none but these is dropped, and any with `exclude`."""
+
+IDS = ("PatientID", "StudyID")
 
 SEXES: Mapping[str, str] = MappingProxyType({"F": "Female", "M": "Male", "O": "Unknown"})
 """DICOM's Patient's Sex: F, M or O (other)."""
@@ -142,7 +145,7 @@ def read(root: Path, config: DataConfig) -> Release:
         DataError: the table is missing, its columns or values are not PadChest's, or physicians labelled none of it.
     """
     csv = common.first_file(root, TABLES, "PadChest's table and its image folders")
-    table = common.declared(read_table(csv, list(COLUMNS), dtype=str), COLUMNS, csv)
+    table = common.declared(read_table(csv, list(COLUMNS), ids=IDS, optional=[PHOTOMETRIC]), COLUMNS, csv)
     table, dropped = _cut(table.assign(row=common.row_numbers(table)), trained=config.name == "padchest")
     frame = check_index(_frame(table, root), observations=ALL_TASKS, csv=csv)
     train, test = (frame[(table["split"] == name).to_numpy()].reset_index(drop=True) for name in ("train", "test"))
@@ -156,9 +159,9 @@ def _cut(table: pd.DataFrame, *, trained: bool) -> tuple[pd.DataFrame, tuple[Dro
     patients = table["PatientID"]
     tested = patients.map({patient: not trained or _held_out(patient) for patient in patients.unique()}).astype(bool)
     table = table.assign(split=np.where(tested, "test", "train"))
-    photometric = table.get("PhotometricInterpretation_DICOM", pd.Series("", table.index))
+    photometric = table.get(PHOTOMETRIC, pd.Series("", table.index))
     rules = (
-        ("PhotometricInterpretation_DICOM", f"{UNSURE}, inverted or not", photometric != UNSURE),
+        (PHOTOMETRIC, f"{UNSURE}, inverted or not", photometric != UNSURE),
         ("Projection", f"none of {', '.join(VIEWS)}", table["Projection"].isin(VIEWS)),
         ("Labels", "neither a finding nor normal", table["Labels"].fillna("[]").map(_says_something)),
         (

@@ -7,8 +7,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from bench.data.index import INDEX, check_index, read_table
+from bench.data.index import INDEX, check_index
+from bench.data.known import hint
 from bench.data.sources import Release, common
+from bench.data.sources.files import as_they_lie
+from bench.data.tables import column_names, read_table
 from bench.errors import DataError
 from bench.paths import in_project
 from bench.schema import DataConfig, TableConfig
@@ -25,7 +28,7 @@ def read(root: Path, config: DataConfig) -> Release:
     spec = config.table
     names = label_names(spec.labels)
     files = [root / file for file in (spec.train, spec.test) if file is not None]
-    frames = common.together(*(lambda csv=csv: _frame(csv, spec, names) for csv in files))
+    frames = common.together(*(lambda csv=csv: _frame(root, csv, spec, names) for csv in files))
     external = config.name != "csv" or config.root is None or in_project(config.root) != root
     tests = {"test": frames[-1]} if spec.test is not None or external else {}
     return Release("csv", root, tuple(names), frames[0], None, tests, tuple(files))
@@ -50,15 +53,16 @@ def label_names(columns: Sequence[str]) -> dict[str, str]:
     return names
 
 
-def _frame(csv: Path, spec: TableConfig, names: dict[str, str]) -> pd.DataFrame:
-    given = (spec.image, spec.patient, spec.study, spec.view, spec.sex, spec.age)
-    wanted = [column for column in given if column is not None]
-    texts = dict.fromkeys([column for column in wanted if column != spec.age], "str")
-    table = read_table(csv, list(dict.fromkeys([*wanted, *names.values()])), dtype=texts)
+def _frame(root: Path, csv: Path, spec: TableConfig, names: dict[str, str]) -> pd.DataFrame:
+    given = (spec.image, spec.patient, spec.study, spec.view, spec.sex)
+    texts = [column for column in dict.fromkeys(given) if column is not None]
+    numbers = [column for column in (spec.age, *names.values()) if column is not None and column not in texts]
+    ids = [column for column in (spec.patient, spec.study) if column is not None]
+    table = read_table(csv, texts, numbers=list(dict.fromkeys(numbers)), ids=ids, encoding=spec.encoding)
     patient, image = table[spec.patient], table[spec.image]
     frame = pd.DataFrame(
         {
-            "path": image,
+            "path": as_they_lie(root, _posix(image)),
             "patient": patient,
             "study": patient + "/" + (image if spec.study is None else table[spec.study]),
             "view": "frontal" if spec.view is None else table[spec.view].str.lower(),
@@ -69,7 +73,15 @@ def _frame(csv: Path, spec: TableConfig, names: dict[str, str]) -> pd.DataFrame:
         }
     )
     labels = table[list(names.values())].set_axis(list(names), axis=1)
-    return check_index(pd.concat([frame, labels], axis=1), observations=list(names), csv=csv)
+    try:
+        return check_index(pd.concat([frame, labels], axis=1), observations=list(names), csv=csv)
+    except DataError as error:
+        raise DataError(f"{error}{hint(column_names(csv, spec.encoding))}") from None
+
+
+def _posix(paths: "pd.Series[str]") -> "pd.Series[str]":
+    r"""Paths as this system writes them: `.\scans\1.png` is scans/1.png."""
+    return paths.str.replace("\\", "/", regex=False).str.replace(r"^(\./+)+", "", regex=True)
 
 
 def _sex(texts: "pd.Series[str]") -> "pd.Series[str]":

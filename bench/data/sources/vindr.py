@@ -16,8 +16,10 @@ import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 
-from bench.data.index import SHOWN, check_index, read_table
+from bench.data.index import check_index
+from bench.data.known import WHERE
 from bench.data.sources import Release, common
+from bench.data.tables import SHOWN, read_table
 from bench.data.tasks import ALL_TASKS
 from bench.errors import DataError
 from bench.schema import DataConfig
@@ -64,6 +66,8 @@ def read(root: Path, config: DataConfig) -> Release:  # noqa: ARG001 (all reader
     Raises:
         DataError: a file is missing, its columns or values are not VinDr's, or an image was not read by READERS.
     """
+    if not (root / "annotations").is_dir() and (root / "train.csv").is_file():
+        raise DataError(f"{root}: train.csv and no annotations/: VinBigData's files from Kaggle, perhaps; {WHERE}")
     train_csv, test_csv = (root / "annotations" / f"image_labels_{split}.csv" for split in ("train", "test"))
     votes, test = common.together(lambda: _read(train_csv, VOTES), lambda: _read(test_csv, COLUMNS))
     frames = common.together(
@@ -74,7 +78,9 @@ def read(root: Path, config: DataConfig) -> Release:  # noqa: ARG001 (all reader
 
 
 def _read(csv: Path, columns: Mapping[str, tuple[pa.Check, ...]]) -> pd.DataFrame:
-    return common.declared(read_table(csv, list(columns), dtype={"image_id": "str", "rad_id": "str"}), columns, csv)
+    texts = [name for name in columns if name in ("image_id", "rad_id")]
+    table = read_table(csv, texts, numbers=[name for name in columns if name not in texts])
+    return common.declared(table, columns, csv)
 
 
 def _majority(votes: pd.DataFrame, csv: Path) -> pd.DataFrame:

@@ -98,7 +98,7 @@ def test_a_cell_leaves_what_the_contract_says(configure, phantom_root):
 
     file = pd.read_csv(phantom_root / "valid.csv")
     frame = predictions(config, done)
-    assert list(frame.columns) == ["path", "patient", "study", "view"] + [
+    assert list(frame.columns) == ["path", "patient", "study", "view", "sex", "age"] + [
         f"{kind}/{task}" for kind in ("label", "score") for task in ALL_TASKS
     ]
     assert list(frame["path"]) == list(file["Path"].str.split("/", n=1).str[1])

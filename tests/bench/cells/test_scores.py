@@ -28,6 +28,21 @@ def frame():
     return prediction_frame(Split(Path("root"), images, labels), ALL_TASKS, rng.random((80, 14)))
 
 
+def test_predictions_say_who_is_seen_and_how_where_the_set_does():
+    images = pd.DataFrame({"path": ["a", "b"], "patient": ["1", "2"], "study": ["1/1", "2/1"], "view": "frontal"})
+    labels = np.array([[0.0], [1.0]])
+
+    def columns(**facts):
+        split = Split(Path("root"), images.assign(**facts), labels)
+        return list(prediction_frame(split, ("edema",), labels))
+
+    start, end = ["path", "patient", "study", "view"], ["label/edema", "score/edema"]
+    assert columns() == [*start, *end]
+    assert columns(sex="Unknown", age=np.nan) == [*start, *end]
+    assert columns(sex=["Unknown", "Male"], age=np.nan) == [*start, "sex", *end]
+    assert columns(sex=["Female", "Male"], age=[np.nan, 61.0]) == [*start, "sex", "age", *end]
+
+
 @pytest.mark.parametrize(("level", "views"), [("study", "max"), ("study", "mean"), ("image", "max")])
 def test_metrics_are_scikit_learns_on_the_saved_frame(frame, level, views):
     metrics = score_metrics(frame, "test", EvaluationConfig("competition", level, views))

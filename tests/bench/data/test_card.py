@@ -78,6 +78,13 @@ def test_what_is_not_known_is_null_and_not_zero(data):
     assert test["ap_pa"] == {"not given": len(blank)}
 
 
+def test_ages_that_nobody_has_are_counted(data):
+    frame = data.test.frame.assign(impossible_age=[True, True, *[False] * (len(data.test.frame) - 2)])
+    made = card(dataclasses.replace(data, test=dataclasses.replace(data.test, frame=frame)))
+    assert [made["splits"][name]["impossible_ages"] for name in ("train", "test")] == [0, 2]
+    assert "| age: impossible, so unknown | 0 | 0 | 2 |" in markdown(made)
+
+
 def test_the_page_and_the_terminal_show_the_same_numbers(made):
     page = markdown(made)
     console = Console(record=True, width=160, file=io.StringIO())

@@ -94,6 +94,22 @@ def test_missing_images_are_named_together_with_their_rows_or_are_content(root, 
     assert digits(root, frame, strict=False) != PINNED
 
 
+def test_without_which_images_a_set_is_used_is_content(root, frame):
+    rows = pd.concat([frame] * 5, ignore_index=True)
+    rows["study"] += (rows.index // 40).astype(str)
+    rows["path"] = rows["path"].str.replace("/1.jpg", "/") + (rows.index // 40).astype(str) + ".jpg"
+    for path in rows["path"]:
+        (root / path).write_bytes(path.encode())
+    seen = [digits(root, rows, strict=False)]
+    assert seen[0] == digits(root, rows)
+    for path in rows["path"]:
+        content = (root / path).read_bytes()
+        (root / path).unlink()
+        seen.append(digits(root, rows, strict=False))
+        (root / path).write_bytes(content)
+    assert len(set(seen)) == len(seen) == 201
+
+
 def test_an_image_that_is_there_and_cannot_be_read_is_named(root, frame):
     for image in root.rglob("*.jpg"):
         image.unlink()

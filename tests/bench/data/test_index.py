@@ -1,11 +1,10 @@
-import gzip
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from bench.data.index import INDEX, check_index, read_table
+from bench.data.index import INDEX, check_index
 from bench.errors import DataError
 
 CSV = Path("set.csv")
@@ -59,7 +58,12 @@ def test_labels_may_be_written_as_text():
         ({"view": ["frontal", "oblique", None]}, r"view is none of frontal, lateral in 2 row\(s\) \(row 3: 'oblique'"),
         ({"sex": ["F", "Male", "Male"]}, r"sex is none of Female, Male, Unknown in 1 row\(s\) \(row 2: 'F'\)"),
         ({"ap_pa": ["AP", "LL", "PA"]}, r"ap_pa is none of AP, PA, blank in 1 row\(s\) \(row 3: 'LL'\)"),
-        ({"age": [60, -1, 414]}, r"age is no number of years from 0 to 125 in 2 row\(s\) \(row 3: -1, row 4: 414\)"),
+        ({"age": [60, "old", None]}, r"age is no number of years in 1 row\(s\) \(row 3: 'old'\)"),
+        (
+            {"patient": ["a", "a", "1.23457E+11"]},
+            r"patient is a number that a spreadsheet has shortened .*row 4: '1.2",
+        ),
+        ({"path": ["a/1.jpg", "", None]}, r"path is blank in 2 row\(s\) \(row 3: '', row 4: "),
         ({"patient": ["a", "a", ""]}, r"patient is blank in 1 row\(s\) \(row 4: ''\)"),
         ({"study": ["a/1", None, "b/1"]}, r"study is blank in 1 row\(s\) \(row 3: "),
         ({"study": ["x", "x", "x"]}, r"study belongs to several patients in 3 row\(s\) \(row 2: 'x'"),
@@ -71,9 +75,15 @@ def test_each_problem_is_said_with_file_row_and_value(changes, message):
         checked(**changes)
 
 
+def test_an_age_that_nobody_has_is_unknown_and_said_to_be():
+    index = checked(age=[60, -1, 414])
+    np.testing.assert_array_equal(index["age"], [60, np.nan, np.nan])
+    assert list(index["impossible_age"]) == [False, True, True]
+
+
 @pytest.mark.parametrize(
     "path",
-    ["/etc/passwd", "../x.jpg", "a/../../x.jpg", "a/..", "./a.jpg", "a//b.jpg", r"a\b.jpg", "C:/a.jpg", "a/", "", None],
+    ["/etc/passwd", "../x.jpg", "a/../../x.jpg", "a/..", "./a.jpg", "a//b.jpg", r"a\b.jpg", "C:/a.jpg", "a/"],
 )
 def test_a_path_that_may_leave_the_root_is_refused(path):
     with pytest.raises(DataError, match=r"path lies outside the root in 1 row\(s\) \(row 3: "):
@@ -94,59 +104,3 @@ def test_all_problems_of_a_file_come_together_and_few_rows_are_shown():
         "edema is none of 1, 0, -1 and blank in 12 row(s) (row 2: 7, row 3: 7, row 4: 7, row 5: 7, row 6: 7)" in message
     )
     assert "path is there twice in 9 row(s)" in message
-
-
-def saved(tmp_path, text):
-    (tmp_path / CSV).write_text(text)
-    return tmp_path / CSV
-
-
-def test_a_table_is_read_plain_or_compressed(tmp_path):
-    plain = read_table(saved(tmp_path, "a,b\n1,x\n2,\n"), ("b", "a"), dtype={"b": "str"})
-    with gzip.open(tmp_path / "set.csv.gz", "wt") as file:
-        file.write("a,b\n1,x\n2,\n")
-    pd.testing.assert_frame_equal(read_table(tmp_path / "set.csv.gz", ("a", "b"), dtype={"b": "str"}), plain)
-
-
-def test_a_missing_file_says_where_it_was_looked_for_and_what_is_there(tmp_path):
-    (tmp_path / "holiday.jpg").touch()
-    with pytest.raises(DataError, match=rf"{tmp_path}/set.csv: no such file; in {tmp_path} there is holiday.jpg"):
-        read_table(tmp_path / CSV, ("a",))
-
-
-def test_a_missing_folder_is_said(tmp_path):
-    with pytest.raises(DataError, match=rf"{tmp_path}/no is no folder"):
-        read_table(tmp_path / "no" / CSV, ("a",))
-
-
-def test_a_renamed_column_is_named_with_the_nearest(tmp_path):
-    with pytest.raises(DataError, match=r"no column Edema \(did you mean Oedema\?\), Zzz; there are: Oedema, b"):
-        read_table(saved(tmp_path, "Oedema,b\n1,2\n"), ("Edema", "Zzz", "b"))
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("", "the file is empty"),
-        ("a,b\n", "no rows"),
-        ('a,b\n"1,2\n', "cannot be read as a table"),
-        ("a,b\n1,2,3\n4,5,6\n", "rows have more values than its header has columns"),
-        ("a,b\n1,2\n3,4,5\n", "cannot be read as a table"),
-    ],
-)
-def test_a_file_without_a_table_is_refused(tmp_path, text, message):
-    with pytest.raises(DataError, match=message):
-        read_table(saved(tmp_path, text), ("a", "b"))
-
-
-def test_a_torn_compressed_file_is_refused(tmp_path):
-    whole = gzip.compress(b"a,b\n" + b"1,2\n" * 1000)
-    (tmp_path / "set.csv.gz").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(DataError, match="cannot be read as a table"):
-        read_table(tmp_path / "set.csv.gz", ("a", "b"))
-
-
-def test_a_picture_is_no_table(tmp_path):
-    (tmp_path / CSV).write_bytes(b"\xff\xd8\xff\xe0" * 100)
-    with pytest.raises(DataError, match="cannot be read as a table"):
-        read_table(tmp_path / CSV, ("a",))

@@ -200,6 +200,13 @@ def test_training_without_a_positive_is_refused_where_the_filter_took_it(phantom
         opened(phantom_root, "data.patients=1")
 
 
+@pytest.mark.parametrize("age", [-3, 130])
+def test_one_impossible_age_is_unknown_in_any_set(copy, age):
+    rewrite(copy, "valid.csv", lambda table: table.assign(Age=[age, *table["Age"].iloc[1:]]))
+    frame = opened(copy).test.frame
+    assert frame["age"].isna().to_list() == frame["impossible_age"].to_list() == [True, *[False] * (len(frame) - 1)]
+
+
 def test_a_patient_in_both_files_is_refused(copy):
     train, test = (pd.read_csv(copy / name) for name in ("train.csv", "valid.csv"))
     pd.concat([test, train.iloc[:1]]).to_csv(copy / "valid.csv", index=False)

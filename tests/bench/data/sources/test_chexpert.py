@@ -1,3 +1,6 @@
+import json
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -281,3 +284,137 @@ def test_the_official_test_set_is_not_asked_for_where_it_is_not_used(root):
     read(root)
     with pytest.raises(DataError, match=rf"{root}/groundtruth.csv: no such file"):
         read(root, "data.test=official")
+
+
+def relabelled(**changes):
+    """test_labels.csv as CheXlocalize has it: a row an image, and no word about the patients."""
+    paths = [
+        "test/patient64741/study1/view1_frontal.jpg",
+        "test/patient64741/study1/view2_lateral.jpg",
+        "test/patient64742/study1/view1_frontal.jpg",
+    ]
+    return pd.DataFrame({"Path": paths}).assign(**{name: [1.0, 1.0, 0.0] for name in OBSERVATIONS}).assign(**changes)
+
+
+def test_the_official_labels_may_be_a_row_an_image(root):
+    (root / "groundtruth.csv").unlink()
+    relabelled().to_csv(root / "test_labels.csv", index=False)
+    release = read(root, "data.test=official")
+    frame = release.tests["test"]
+    assert release.files[1] == root / "test_labels.csv"
+    assert list(frame["path"]) == list(relabelled()["Path"]), "an image without a row is not tested on"
+    assert list(frame["study"]) == ["patient64741/study1", "patient64741/study1", "patient64742/study1"]
+    assert list(frame["view"]) == ["frontal", "lateral", "frontal"]
+    assert list(frame["edema"]) == [1, 1, 0]
+    assert set(frame["sex"]) == {"Unknown"}
+    assert frame[["age", "ap_pa"]].isna().all(axis=None)
+
+
+def test_of_two_files_of_official_labels_the_first_is_read(root):
+    relabelled().to_csv(root / "test_labels.csv", index=False)
+    assert read(root, "data.test=official").files[1] == root / "groundtruth.csv"
+
+
+@pytest.mark.parametrize("path", ["patient64741/study1/view1_frontal.jpg", "test/patient1/study1/scan.jpg", ""])
+def test_official_labels_of_no_view_are_refused(root, path):
+    (root / "groundtruth.csv").unlink()
+    relabelled(
+        Path=["test/patient64741/study1/view1_frontal.jpg", path, "x/test/patient2/study1/view2_lateral.png"]
+    ).to_csv(root / "test_labels.csv", index=False)
+    with pytest.raises(DataError, match=r"test_labels.csv: Path is .* in 1 row\(s\) \(row 3: "):
+        read(root, "data.test=official")
+
+
+@pytest.mark.parametrize("ending", [".png", ".PNG", ".dcm", ".jpeg"])
+def test_copies_with_another_ending_are_found_under_an_unchanged_table(root, ending):
+    for image in list(root.rglob("*.jpg")):
+        image.rename(image.with_suffix(ending))
+    for settings in ([], ["data.test=official"]):
+        release = read(root, *settings)
+        for frame in (release.train, release.tests["test"]):
+            assert all((root / path).is_file() for path in frame["path"])
+            assert set(frame["path"].str.extract(r"(\.\w+)$")[0]) == {ending}
+    assert read(root).train["row"].to_list() == [2, 3, 4, 5, 6, 7]
+
+
+def test_a_picture_in_two_forms_is_refused_where_the_table_names_a_third(root):
+    first = root / "train/patient00001/study1/view1_frontal"
+    for image in list((root / "train").rglob("*.jpg")):
+        image.rename(image.with_suffix(".png"))
+    first.with_suffix(".dcm").touch()
+    with pytest.raises(
+        DataError, match=r"view1_frontal.dcm and \S+/view1_frontal.png are one image to the set's table"
+    ):
+        read(root)
+    first.with_suffix(".jpg").touch()
+    assert read(root).train["path"][0].endswith("view1_frontal.jpg"), "the one that is named is meant"
+
+
+def test_another_file_of_the_name_of_a_missing_image_is_not_taken_for_it(root):
+    first = root / "train/patient00001/study1/view1_frontal.jpg"
+    first.rename(first.with_suffix(".png"))
+    assert read(root).train["path"][0].endswith("view1_frontal.jpg"), "the others are there: this one is missing"
+
+
+def test_an_official_study_in_two_forms_is_refused(root):
+    (root / "test/patient64742/study1/view1_frontal.png").touch()
+    with pytest.raises(DataError, match=r"view1_frontal.jpg and view1_frontal.png are one image"):
+        read(root, "data.test=official")
+
+
+def plus(root, **changes):
+    """The table of CheXpert Plus and one of its files of labels, with PNG files where it unpacks them."""
+    paths = [path.split("/", 1)[1] for split in ("train", "valid") for path in table(split)["Path"]]
+    rows = pd.DataFrame({"path_to_image": paths, "split": [path.split("/")[0] for path in paths]})
+    rows = rows.assign(sex="Male", age=41.0, frontal_lateral="Frontal", ap_pa="PA", section_impression='No "acute",\nx')
+    rows.to_csv(root / "df_chexpert_plus_240401.csv")
+    labels = [
+        {"path_to_image": path} | dict.fromkeys(OBSERVATIONS) | {"Edema": at % 3 - 1} for at, path in enumerate(paths)
+    ]
+    write_lines(root, labels)
+    for path in paths:
+        touch(root, f"PNG/{path.replace('.jpg', '.png')}")
+    return labels
+
+
+def write_lines(root, records):
+    (root / "impression_fixed.json").write_text("\n".join(map(json.dumps, records)) + "\n")
+
+
+def test_chexpert_plus_is_trained_on_and_chexperts_own_labels_are_tested_on(root):
+    shutil.rmtree(root / "train")
+    plus(root)
+    release = read(root, "data.labels_file=impression_fixed.json")
+    train = release.train
+    assert list(train["path"][:2]) == [
+        f"PNG/train/patient00001/study1/view{view}.png" for view in ("1_frontal", "2_lateral")
+    ]
+    assert all((root / path).is_file() for path in train["path"])
+    assert list(train["edema"]) == [-1, 0, 1, -1, 0, 1]
+    assert train["fracture"].isna().all()
+    assert set(zip(train["sex"], train["age"], train["view"], train["ap_pa"], strict=True)) == {
+        ("Male", 41.0, "frontal", "PA")
+    }
+    assert list(train["row"]) == [2, 3, 4, 5, 6, 7], "a report with a line break is one row"
+    assert set(train["csv"]) == {"df_chexpert_plus_240401.csv"}
+    assert set(release.tests["test"]["patient"]) == {"patient64541", "patient64542"}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda labels: labels[1:], r"1 images of \S+.csv have no labels: train/patient00001/\S+ \(row 2\)"),
+        (lambda labels: [*labels, labels[0]], "1 lines have the path_to_image of another"),
+        (lambda labels: [{"path": one["path_to_image"]} for one in labels], "nothing under path_to_image"),
+        (lambda labels: [labels[0] | {"Edema": "yes"}, *labels[1:]], "not a JSON object a line"),
+        (
+            lambda labels: [labels[0] | {"Edema": 2}, *labels[1:]],
+            r"Edema is none of -1, 0, 1 in 1 row\(s\) \(row 2: 2\)",
+        ),
+        (lambda labels: [labels], "not a JSON object a line"),
+    ],
+)
+def test_labels_that_are_not_chexpert_plus_are_refused(root, change, message):
+    write_lines(root, change(plus(root)))
+    with pytest.raises(DataError, match=message):
+        read(root, "data.labels_file=impression_fixed.json")

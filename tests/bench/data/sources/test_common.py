@@ -10,6 +10,12 @@ def table(**columns):
     return pd.DataFrame(columns)
 
 
+def rows_of(**columns):
+    """As `read_table` gives them: the first is row 2 of a spreadsheet."""
+    frame = table(**columns)
+    return frame.set_axis(frame.index + 2, axis=0)
+
+
 def test_each_rule_counts_what_the_rules_before_it_left_and_patients_only_once_all_their_images_are_gone():
     rows = table(patient=list("aabbc"), split=["train"] * 4 + ["test"])
     rules = [
@@ -33,7 +39,7 @@ def test_rules_that_leave_everything_in_count_nothing():
 
 
 def test_problems_name_the_first_rows_as_a_spreadsheet_numbers_them_and_the_count_of_all(tmp_path):
-    rows = table(word=["a", *["wrong"] * 7], number=["1", "1.0", None, "yes", "2", "1", "1", "1"])
+    rows = rows_of(word=["a", *["wrong"] * 7], number=["1", "1.0", None, "yes", "2", "1", "1", "1"])
     columns = {"word": (common.among("word", ("a", "b")),), "number": (common.numbers("number", (1, 0)),)}
     with pytest.raises(DataError) as caught:
         common.declared(rows, columns, tmp_path / "x.csv")
@@ -45,7 +51,7 @@ def test_problems_name_the_first_rows_as_a_spreadsheet_numbers_them_and_the_coun
 
 
 def test_a_blank_is_refused_where_it_must_not_be_and_nowhere_else(tmp_path):
-    rows = table(word=["a", None])
+    rows = rows_of(word=["a", None])
     common.declared(rows, {"word": (common.among("word", ("a",)), common.shaped("word", "a", "an a"))}, tmp_path)
     with pytest.raises(DataError, match=r"word is blank in 1 row\(s\) \(row 3: "):
         common.declared(rows, {"word": (common.filled("word"),)}, tmp_path)

@@ -5,8 +5,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bench.config import compose_config
 from bench.data.phantom import layouts
 from bench.data.selection import Dropped
+from bench.data.sources import read_external
 from bench.data.tasks import OBSERVATIONS, task_name
 from bench.errors import DataError
 from tests.bench.data.sources.edits import replaced
@@ -148,3 +150,72 @@ def test_all_missing_files_are_named_at_once(tmp_path, read):
     with pytest.raises(DataError) as caught:
         read("mimic", tmp_path)
     assert all(name in str(caught.value) for name in (LABELS, SPLIT, METADATA))
+
+
+OFFICIAL = "mimic-cxr-2.1.0-test-set-labeled.csv"
+
+
+@pytest.fixture
+def official(copy, read):
+    """Radiologist's labels of all test studies but the first: the opposite of the labeller's, and one more study."""
+    table = pd.read_csv(copy / LABELS, dtype={"study_id": str}).set_index("study_id")
+    studies = read("mimic", copy).tests["test"]["study"].str.partition("/s")[2].unique()
+    labels = (
+        table.loc[studies[1:], list(OBSERVATIONS)]
+        .eq(0)
+        .astype(float)
+        .rename(columns={"Lung Opacity": "Airspace Opacity"})
+    )
+    labels.loc["59999999"] = 1.0
+    labels.reset_index(names="study_id").to_csv(copy / OFFICIAL, index=False)
+    return copy
+
+
+def test_the_radiologists_labels_take_the_place_of_the_labellers_in_the_test_alone(official, read):
+    plain, release = read("mimic", official), read("mimic", official, "data.test=official")
+    for name in ("train", "valid"):
+        pd.testing.assert_frame_equal(getattr(release, name), getattr(plain, name))
+    first = plain.tests["test"]["study"] == plain.tests["test"]["study"].iloc[0]
+    expected, test = plain.tests["test"][~first].reset_index(drop=True), release.tests["test"]
+    assert test["path"].to_list() == expected["path"].to_list()
+    for name in ("lung_opacity", "edema", "fracture"):
+        np.testing.assert_array_equal(test[name], expected[name].eq(0).astype(float))
+    assert release.dropped == (Dropped(OFFICIAL, "of a study without labels", "test", int(first.sum()), 1),)
+    assert release.files[-1] == official / OFFICIAL
+
+
+def test_a_network_of_another_set_is_tested_on_either_labels(official, phantom_root):
+    config = compose_config(["data=chexpert", f"data.root={phantom_root}", "data.test=official"]).data
+    plain, test = (read_external(name, official, config)[0] for name in ("mimic", "mimic_test"))
+    assert len(plain) > len(test)
+    assert not plain["edema"][-len(test) :].reset_index(drop=True).equals(test["edema"])
+
+
+def test_the_radiologists_labels_are_asked_for_only_where_they_are_used(copy, read):
+    read("mimic", copy)
+    with pytest.raises(DataError, match=f"{OFFICIAL}: no such file"):
+        read("mimic", copy, "data.test=official")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda table: table.rename(columns={"Airspace Opacity": "Lung Opacity"}), "no column Airspace Opacity"),
+        (replaced("Airspace Opacity", "2"), r"Airspace Opacity is none of 1, 0, -1 in 1 row\(s\) \(row 2: 2\)"),
+        (lambda table: pd.concat([table, table.iloc[:1]]), "the same study_id twice"),
+    ],
+)
+def test_wrong_radiologists_labels_are_refused(official, read, edit, change, message):
+    edit(official / OFFICIAL, change)
+    with pytest.raises(DataError, match=f"{OFFICIAL}: {message}"):
+        read("mimic", official, "data.test=official")
+
+
+@pytest.mark.parametrize("ending", [".png", ".dcm"])
+def test_copies_with_another_ending_are_found_under_an_unchanged_table(mimic, read, tmp_path, ending):
+    shutil.copytree(mimic, tmp_path / "mimic")
+    for image in list((tmp_path / "mimic").rglob("*.jpg")):
+        image.rename(image.with_suffix(ending))
+    release = read("mimic", tmp_path / "mimic")
+    for frame in (release.train, release.valid, release.tests["test"]):
+        assert all((tmp_path / "mimic" / path).is_file() for path in frame["path"])

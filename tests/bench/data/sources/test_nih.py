@@ -93,11 +93,15 @@ def test_an_older_table_may_call_the_sex_column_otherwise(copy, read, edit):
         read("nih", copy)
 
 
-@pytest.mark.parametrize(("text", "years"), [("58", 58), ("058Y", 58), ("006M", 0.5), ("073D", 0.2), ("414", None)])
+@pytest.mark.parametrize(
+    ("text", "years"), [("58", 58), ("058Y", 58), ("006M", 0.5), ("073D", 0.2), ("414", None), ("-1", None)]
+)
 def test_ages_are_years_and_an_impossible_one_is_blank(copy, read, edit, text, years):
     edit(copy / TABLE, lambda table: table.assign(**{"Patient Age": text}))
-    ages = read("nih", copy).train["age"]
+    train = read("nih", copy).train
+    ages = train["age"]
     assert ages.isna().all() if years is None else ages.to_numpy() == pytest.approx(years, abs=1e-3)
+    assert set(train["impossible_age"]) == {years is None}
 
 
 def test_an_image_that_is_nowhere_keeps_the_path_where_it_should_be(copy, read):

@@ -1,5 +1,6 @@
 import dataclasses
 import shutil
+import unicodedata
 
 import numpy as np
 import pandas as pd
@@ -102,6 +103,14 @@ def test_sex_may_be_a_letter_or_a_word(copy, read, edit, text, sex):
         (replaced("Case", ""), r"patient .*blank in 1 row\(s\) \(row 2"),
         (replaced("File", "../secret.jpg"), r"path .*outside the root in 1 row\(s\) \(row 2: '../secret.jpg'\)"),
         (replaced("File", "/etc/passwd"), "outside the root"),
+        (replaced("File", r"..\secret.jpg"), r"path .*outside the root in 1 row\(s\) \(row 2: '../secret.jpg'\)"),
+        (replaced("File", r"C:\scans\1.jpg"), "outside the root"),
+        (replaced("File", ""), r"path is blank in 1 row\(s\) \(row 2"),
+        (
+            replaced("Case", "1.23E+11", 2),
+            r"patient is a number that a spreadsheet has shortened .*\(row 4: '1.23E\+11'",
+        ),
+        (lambda table: pd.concat([table, table["Years"]], axis=1), "its header has Years more than once"),
         (lambda table: pd.concat([table, table.iloc[:1]]), "twice"),
         (lambda table: table.rename(columns={"Lung-Oedema": "Lung Oedema"}), "no column Lung-Oedema.*Lung Oedema"),
         (lambda table: table.iloc[:0], "no rows"),
@@ -111,6 +120,60 @@ def test_a_faulty_table_is_refused_with_its_rows(copy, read, edit, change, messa
     edit(copy / "cohort.csv", change)
     with pytest.raises(DataError, match=f"cohort.csv: .*{message}"):
         read("csv", copy, *OWN)
+
+
+@pytest.mark.parametrize("written", ["./{}", ".\\{}", "{}", " {} "])
+def test_a_path_is_the_file_that_is_meant(own, copy, read, edit, written):
+    edit(copy / "cohort.csv", lambda table: table.assign(File=[written.format(path) for path in table["File"]]))
+    edit(copy / "held_out.csv", lambda table: table.assign(File=table["File"].str.replace("/", "\\")))
+    found, plain = read("csv", copy, *OWN), read("csv", own, *OWN)
+    pd.testing.assert_series_equal(found.train["path"], plain.train["path"])
+    pd.testing.assert_series_equal(found.tests["test"]["path"], plain.tests["test"]["path"])
+
+
+@pytest.mark.parametrize("stored", ["NFC", "NFD"])
+@pytest.mark.parametrize("written", ["NFC", "NFD"])
+def test_accents_may_be_composed_in_the_table_otherwise_than_on_the_disk(copy, read, edit, stored, written):
+    name = "scans/J\u00f6rg \u00e9t\u00e9.png"
+    (copy / "scans").mkdir()
+    (copy / unicodedata.normalize(stored, name)).touch()
+    edit(copy / "cohort.csv", replaced("File", unicodedata.normalize(written, name)))
+    assert (copy / read("csv", copy, *OWN).train["path"][0]).is_file()
+    edit(copy / "cohort.csv", replaced("File", unicodedata.normalize("NFD" if written == "NFC" else "NFC", name), 1))
+    with pytest.raises(DataError, match=r"path is there twice in 1 row\(s\) \(row 3"):
+        read("csv", copy, *OWN)
+
+
+def test_an_image_may_be_named_without_its_ending(copy, read, edit):
+    (copy / "scans").mkdir()
+    for name in ("1.2.840.1.dcm", "1.2.840.2", "1.2.840.2.txt"):
+        (copy / "scans" / name).touch()
+    edit(copy / "cohort.csv", replaced("File", "scans/1.2.840.1"))
+    edit(copy / "cohort.csv", replaced("File", "scans/1.2.840.2", 1))
+    assert list(read("csv", copy, *OWN).train["path"][:2]) == ["scans/1.2.840.1.dcm", "scans/1.2.840.2"]
+
+
+def test_ids_are_compared_as_people_mean_them(copy, read, edit):
+    plain = read("csv", copy, *OWN).train
+    edit(copy / "cohort.csv", lambda table: table.assign(Case=table["Case"] + ".0", Visit=table["Visit"] + " "))
+    pd.testing.assert_frame_equal(read("csv", copy, *OWN).train, plain)
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "utf-16-le"])
+def test_another_encoding_is_named_by_the_message_and_read_by_the_key(copy, read, edit, encoding):
+    edit(copy / "cohort.csv", replaced("File", "scans/J\u00f6rg.png"))
+    (copy / "cohort.csv").write_bytes((copy / "cohort.csv").read_text(encoding="utf-8").encode(encoding))
+    with pytest.raises(DataError, match="cohort.csv: .*data.table.encoding=latin-1"):
+        read("csv", copy, *OWN)
+    (copy / "held_out.csv").write_bytes((copy / "held_out.csv").read_text(encoding="utf-8").encode(encoding))
+    assert read("csv", copy, *OWN, f"data.table.encoding={encoding}").train["path"][0] == "scans/J\u00f6rg.png"
+
+
+def test_a_german_excels_table_is_read(copy, read):
+    plain = read("csv", copy, *OWN).train
+    table = pd.read_csv(copy / "cohort.csv", dtype={"Case": str, "Visit": str})
+    table.to_csv(copy / "cohort.csv", sep=";", decimal=",", index=False, encoding="utf-8-sig", lineterminator="\r\n")
+    pd.testing.assert_frame_equal(read("csv", copy, *OWN).train, plain)
 
 
 def test_problems_of_both_files_come_together(copy, read, edit):
