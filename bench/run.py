@@ -100,7 +100,10 @@ def _run(sweep: Sweep) -> int:
 
 
 def _bring_in(sweep: Sweep) -> None:
-    """Tidies up after this machine's earlier workers: what they could not upload, and the claims of those that died."""
+    """Asks whether cells can be recorded, and tidies up after this machine's earlier workers.
+
+    What they could not upload is brought in, and the claims of those that died are given back.
+    """
     from bench.paths import in_project
     from bench.sync import sync
     from bench.tracking.claims import bury
@@ -108,6 +111,7 @@ def _bring_in(sweep: Sweep) -> None:
     from bench.tracking.stores import store_of
 
     for store in {store_of(one) for one in sweep.configs if not one.tracking.offline}:
+        store.check_writable()
         with suppress(UnavailableError):
             bury(store.server)
     for uri, outputs in {(one.tracking.uri, one.outputs) for one in sweep.configs if not one.tracking.offline}:

@@ -81,13 +81,15 @@ def _watch(sweep: Sweep) -> int:
     """Looks until all are done; a server that is away, as while it is restarted, is waited for."""
     from bench.sweeps.closing import states_table
     from bench.sweeps.survey import survey
-    from bench.tracking.server import UnavailableError
+    from bench.tracking.server import RefusedError, UnavailableError
 
     with suppress(KeyboardInterrupt), Live(auto_refresh=False) as live:
         while True:
             now = time.time()
             try:
                 cells = survey(sweep.configs, now=now)
+            except RefusedError:
+                raise
             except UnavailableError as error:
                 live.console.print(f"no look now: {error}", soft_wrap=True, highlight=False, markup=False)
             else:

@@ -20,8 +20,8 @@ TRAINING = {
     "lightning_fabric",
     "pytorch_lightning",
 }
-DOORS = {"analysis.store.io", "bench.tracking.server", "bench.tracking.showcase"}
-"""To MLflow's store; the showcase speaks through the server's own client."""
+DOORS = {"analysis.store.io", "bench.tracking.server", "bench.tracking.answers", "bench.tracking.showcase"}
+"""To MLflow's store; the showcase speaks through the server's own client, and the answers are the server's errors."""
 MODEL = {"bench.finished.packaged", "bench.finished.served"}
 """MLflow's model format, written on this machine; and the code that it runs when it serves one."""
 LATE = {
