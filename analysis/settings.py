@@ -9,9 +9,10 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from analysis.errors import SettingsError
+from analysis.places import CONF
+from analysis.places import PROJECT as PROJECT
 
-PROJECT = Path(__file__).resolve().parent.parent
-DEFAULTS = PROJECT / "conf" / "report.yaml"
+DEFAULTS = CONF / "report.yaml"
 UNIT_WORDS = ("auto", "study", "patient", "image")
 INTERVAL_WORDS = ("delong", "percentile", "bca", "studentised")
 WIDTH_WORDS = ("one", "two")

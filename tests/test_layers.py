@@ -128,7 +128,8 @@ def test_nothing_is_too_long_without_a_reason():
 
 
 LAYERS = [
-    {"analysis.errors", "analysis.reference", "analysis.settings", "analysis.statistics", "analysis.views"},
+    {"analysis.errors", "analysis.interrupted", "analysis.places", "analysis.reference"},
+    {"analysis.settings", "analysis.statistics", "analysis.views"},
     {"analysis.units"},
     {"analysis.evaluation"},
     {"analysis.tables"},
@@ -138,6 +139,7 @@ LAYERS = [
     {"analysis.report", "analysis.paper"},
     {"bench.errors", "bench.paths", "bench.extras", "bench.quiet", "bench.schema", "bench.schedule"},
     {"bench.networks"},
+    {"bench.groups"},
     {"bench.config"},
     {"bench.data", "bench.tracking"},
     {"bench.training"},

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from bench.paths import PROJECT
+from bench.paths import CHECKOUT
 
 PACKAGES = ("torch", "torchvision", "timm", "pytorch-lightning", "torchmetrics", "mlflow", "numpy", "pandas", "pillow")
 
@@ -28,7 +28,9 @@ def environment() -> dict[str, Any]:
 
 def git_commit() -> str:
     """The checkout's commit, with `-dirty` where files differ from it; `unknown` outside a checkout."""
-    command = ["git", "-C", str(PROJECT), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    if CHECKOUT is None:  # the folder that the command is typed in may be another project's
+        return "unknown"
+    command = ["git", "-C", str(CHECKOUT), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()  # fixed words
     except (OSError, subprocess.CalledProcessError):

@@ -46,7 +46,7 @@ def launch(jobs: Sequence[Sequence[str]], overrides: Sequence[str], work: Callab
         assert hydra is not None  # for the type checker: it was just initialised
         composed = hydra.compose_config(
             "config",
-            [config.spell(text) for text in overrides],
+            [*config.searched(), *(config.spell(text) for text in overrides)],
             run_mode=RunMode.MULTIRUN,
             with_log_configuration=False,
         )
