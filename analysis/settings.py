@@ -1,6 +1,7 @@
 """Settings of the report: conf/report.yaml, and what is typed after the command."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -129,6 +130,25 @@ def read_settings(words: Sequence[str], defaults: Path = DEFAULTS) -> Settings:
     assert isinstance(settings, Settings)  # for the type checker
     _check_values(settings)
     return settings
+
+
+VARIABLES = {"uri": "MLFLOW_TRACKING_URI", "experiment": "MLFLOW_EXPERIMENT_NAME"}
+"""By the last part of a key: the variable of MLflow's that gives its value where none is typed."""
+
+
+def environment_notes(values: Mapping[str, str], words: Sequence[str]) -> list[str]:
+    """Which values the environment gave, a line each: those of VARIABLES that nobody typed.
+
+    Args:
+        values: by dotted key.
+        words: what was typed after the command.
+    """
+    typed = {word.partition("=")[0] for word in words}
+    return [
+        f"{key}={value}: from {variable}"
+        for key, value in values.items()
+        if (variable := VARIABLES[key.rpartition(".")[2]]) and os.environ.get(variable) == value and key not in typed
+    ]
 
 
 def _leaves(config: DictConfig, prefix: str = "") -> list[str]:

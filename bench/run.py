@@ -10,7 +10,9 @@ import hydra
 from omegaconf import DictConfig
 from rich.console import Console
 
+from analysis.interrupted import run_command
 from bench import config
+from bench.command import say_environment
 from bench.errors import BenchError, ConfigError
 from bench.paths import CONF
 from bench.sweeps.plan import Job, Sweep, plan
@@ -54,6 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BenchError as error:
         print(f"bench.run: {error}", file=sys.stderr)  # noqa: T201  # plain, for logs and pipes
         return 2
+    if sweep is not None:
+        say_environment(sweep.configs, arguments)
     config.register()
     sys.argv[1:] = [config.spell(text) for text in arguments]
     if sweep is None:
@@ -149,12 +153,13 @@ def _todo(sweep: Sweep) -> tuple[list[Job], "list[CellState]"]:
     Those that were never begun come first: of the others some are another worker's, and one may be what kills workers.
     """
     from bench.sweeps.closing import outlook
+    from bench.sweeps.launch import pinned
 
     cells = outlook(console, sweep)
     settled = {"done"} if sweep.configs[0].retry == "failed" else {"done", "failed"}
     left = [
-        (cell.run is not None, job)
-        for job, cell in zip(sweep.jobs, cells, strict=True)
+        (cell.run is not None, (*job, *pinned(one)))
+        for job, one, cell in zip(sweep.jobs, sweep.configs, cells, strict=True)
         if cell.run is None or cell.state not in settled
     ]
     jobs = [job for _, job in sorted(left, key=lambda item: item[0])]
@@ -162,4 +167,4 @@ def _todo(sweep: Sweep) -> tuple[list[Job], "list[CellState]"]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

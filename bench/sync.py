@@ -1,6 +1,5 @@
 """`python -m bench.sync [tracking.uri=...] [outputs=DIR]`: brings in what was recorded without a tracking server."""
 
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.markup import escape
 
+from analysis.interrupted import run_command
 from bench.command import command
 from bench.paths import in_project
 from bench.schema import SyncConfig
@@ -101,4 +101,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

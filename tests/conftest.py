@@ -1,5 +1,6 @@
 """What tests share: small generated data, and configurations that train in a second."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,9 @@ import pytest
 from bench.config import compose_config
 from bench.data import phantom
 from bench.schema import Config
+
+for variable in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"):
+    os.environ.pop(variable, None)  # the harness honours them; tests record in folders of their own
 
 SHARED = Path(__file__).resolve().parent.parent.parent / "shared"
 TINY = (
