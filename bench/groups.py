@@ -41,9 +41,13 @@ def look_in(folder: str | None) -> None:
     Raises:
         ConfigError: it is no folder.
     """
-    _own[:] = [Path(folder).expanduser().absolute()] if folder else []
-    if folder and not _own[0].is_dir():
+    _own.clear()
+    if folder is None:
+        return
+    path = Path(folder).expanduser().absolute()
+    if not path.is_dir():
         raise ConfigError(f"--config-dir {folder}: no such folder")
+    _own.append(path)
 
 
 def searched() -> list[str]:

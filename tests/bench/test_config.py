@@ -156,3 +156,4 @@ def test_a_users_own_folder_of_configuration_is_looked_in(tmp_path):
         plan(["protocol=mine"])
     with pytest.raises(ConfigError, match="no such folder"):
         plan(["--config-dir", str(tmp_path / "none")])
+    assert compose_config([]).protocol.name == "quick"  # what was refused is not looked in
