@@ -24,6 +24,7 @@ from analysis.evaluation import MEAN
 from analysis.figures import correlation as correlation_figure
 from analysis.figures import style
 from analysis.figures import summary as summary_figure
+from analysis.interrupted import run_command
 from analysis.questions.associations import (
     correlation_display,
     correlation_statistics,
@@ -285,4 +286,4 @@ def _notes(clouds: Sequence[Scatter], settings: PaperSettings) -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    run_command(lambda: main(sys.argv[1:]))

@@ -11,13 +11,14 @@ from typing import Any
 
 from analysis.errors import AnalysisError, SettingsError
 from analysis.figures import style
+from analysis.interrupted import run_command
 from analysis.page.provenance import provenance
 from analysis.page.render import render
 from analysis.page.sections import sections
 from analysis.page.watch import watch
 from analysis.questions.verdicts import verdicts_dict
 from analysis.results import Results, evaluate
-from analysis.settings import DEFAULTS, Settings, read_settings
+from analysis.settings import DEFAULTS, Settings, environment_notes, read_settings
 from analysis.store.uris import mask
 from analysis.tables import auroc_display, count, plain, write_table
 
@@ -29,6 +30,8 @@ def main(words: Sequence[str]) -> int:
         return 0
     try:
         settings = read_settings(words)
+        places = {"tracking.uri": settings.tracking.uri, "experiment": settings.experiment}
+        sys.stderr.writelines(f"{mask(note)}\n" for note in environment_notes(places, words))
         check_folder(settings)
         if settings.watch:
             return _watch(settings, words)
@@ -147,4 +150,4 @@ def _json(path: Path, value: Any) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    run_command(lambda: main(sys.argv[1:]))

@@ -1,6 +1,7 @@
 """Settings of the report: conf/report.yaml, and what is typed after the command."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,10 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from analysis.errors import SettingsError
+from analysis.places import CONF
+from analysis.places import PROJECT as PROJECT
 
-PROJECT = Path(__file__).resolve().parent.parent
-DEFAULTS = PROJECT / "conf" / "report.yaml"
+DEFAULTS = CONF / "report.yaml"
 UNIT_WORDS = ("auto", "study", "patient", "image")
 INTERVAL_WORDS = ("delong", "percentile", "bca", "studentised")
 WIDTH_WORDS = ("one", "two")
@@ -140,6 +142,25 @@ def flat(nested: Any, prefix: str = "") -> dict[str, Any]:
     for key, value in nested.items():
         found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
     return found
+
+
+VARIABLES = {"uri": "MLFLOW_TRACKING_URI", "experiment": "MLFLOW_EXPERIMENT_NAME"}
+"""By the last part of a key: the variable of MLflow's that gives its value where none is typed."""
+
+
+def environment_notes(values: Mapping[str, str], words: Sequence[str]) -> list[str]:
+    """Which values the environment gave, a line each: those of VARIABLES that nobody typed.
+
+    Args:
+        values: by dotted key.
+        words: what was typed after the command.
+    """
+    typed = {word.partition("=")[0] for word in words}
+    return [
+        f"{key}={value}: from {variable}"
+        for key, value in values.items()
+        if (variable := VARIABLES[key.rpartition(".")[2]]) and os.environ.get(variable) == value and key not in typed
+    ]
 
 
 def _leaves(config: DictConfig, prefix: str = "") -> list[str]:

@@ -12,6 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from analysis.interrupted import run_command
 from bench.config import compose_config
 from bench.errors import ConfigError
 from bench.networks.registry import ARCHITECTURES
@@ -74,4 +75,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

@@ -5,13 +5,13 @@ python -m bench.cam run=<id> compare=<id of its truncated sister> task=edema stu
 
 import difflib
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from analysis.interrupted import run_command
 from bench.command import command
 from bench.errors import ConfigError, DataError, TrackingError
 from bench.paths import in_project
@@ -210,4 +210,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

@@ -7,6 +7,8 @@ from typing import Any
 import hydra
 from omegaconf import DictConfig
 
+from analysis.settings import VARIABLES, environment_notes
+from analysis.store.uris import mask
 from bench import config
 from bench.errors import BenchError, ConfigError
 from bench.paths import CONF
@@ -31,10 +33,20 @@ def command(name: str, work: Callable[[Sequence[Any]], int], arguments: Sequence
         sys.argv[1:] = arguments
         hydra.main(version_base="1.3", config_path=str(CONF), config_name=name)(_nothing)()
         return 0
+    say_environment(planned.configs, arguments)
     try:
         return work(planned.configs)
     except BenchError as error:
         return _refused(name, error, 1)
+
+
+def say_environment(configs: Sequence[Any], arguments: Sequence[str]) -> None:
+    """Says which of the tracking keys the environment gave, in a line each at the start; `arguments` as typed."""
+    places: dict[str, str] = {}
+    for tracking in (one.tracking for one in configs if hasattr(one, "tracking")):
+        places |= {f"tracking.{key}": getattr(tracking, key) for key in VARIABLES if hasattr(tracking, key)}
+    for note in environment_notes(places, arguments):
+        print(mask(note), file=sys.stderr)  # noqa: T201  # plain, for logs and pipes
 
 
 def _refused(name: str, error: BenchError, status: int) -> int:

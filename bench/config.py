@@ -7,11 +7,9 @@ import copy
 import dataclasses
 import difflib
 from collections.abc import Sequence
-from functools import cache
 from typing import Any
 
 from hydra import compose, initialize_config_dir
-from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -20,27 +18,15 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from bench.errors import ConfigError
+from bench.groups import groups as groups
+from bench.groups import look_in as look_in
+from bench.groups import register as register
+from bench.groups import searched as searched
 from bench.networks.modes import check_adapt
 from bench.networks.registry import architecture, check_depth, check_size
 from bench.networks.weights import check_source
 from bench.paths import CONF
 from bench.schema import SCHEMAS, Config, leaves, problem
-
-
-def register() -> None:
-    """Makes the schemas known to Hydra; may be called more than once."""
-    for name, node in SCHEMAS.items():
-        ConfigStore.instance().store(name=f"{name}_schema", node=node)
-
-
-@cache
-def groups(primary: str) -> dict[str, tuple[str, ...]]:
-    """The config groups that a primary configuration chooses from, each with its options: `{"arch": (...)}`."""
-    defaults = OmegaConf.to_container(OmegaConf.load(CONF / f"{primary}.yaml")).get("defaults", [])  # type: ignore[union-attr]  # a mapping, not a list: our own file
-    names = [key for entry in defaults if isinstance(entry, dict) for key in entry if not key.startswith("override ")]
-    found = {name: tuple(sorted(path.stem for path in (CONF / name).glob("[!_]*.yaml"))) for name in names}
-    return found | {"sweeps": tuple(sorted(path.stem for path in (CONF / "sweeps").glob("[!_]*.yaml")))}
-
 
 SHORT = {"weights": "weights.source", "data.uncertain": "data.uncertain.default"}
 """Keys that may be typed for the one entry of theirs that is meant most."""
@@ -125,7 +111,8 @@ def _compose(overrides: Sequence[str], primary: str, *, with_hydra: bool = False
     register()
     try:
         with initialize_config_dir(str(CONF), version_base="1.3"):
-            return compose(primary, [spell(text) for text in overrides], return_hydra_config=with_hydra)
+            typed = [*searched(), *(spell(text) for text in overrides)]
+            return compose(primary, typed, return_hydra_config=with_hydra)
     except (ConfigCompositionException, HydraException, OmegaConfBaseException) as error:
         raise ConfigError(_explain(error, primary)) from None
 

@@ -17,6 +17,10 @@ class WeightsError(BenchError):
     """Pretrained weights that cannot be had, or that do not fit the network."""
 
 
+class TornWeightsError(WeightsError):
+    """A weight file in the hub cache that is not whole."""
+
+
 class TrackingError(BenchError):
     """A tracking store that cannot be used."""
 

@@ -1,11 +1,11 @@
 """`python -m bench.export run=<id>`: a run's prediction as ONNX and torch.export, checked against its scores."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 
+from analysis.interrupted import run_command
 from bench.command import command
 from bench.paths import in_project
 from bench.schema import ExportConfig
@@ -48,4 +48,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
-PROJECT = Path(__file__).resolve().parent.parent
-CONF = PROJECT / "conf"
+from analysis.places import CHECKOUT as CHECKOUT
+from analysis.places import CONF as CONF
+from analysis.places import PROJECT as PROJECT
+from analysis.places import SWEEPS as SWEEPS
 
 
 def in_project(path: str) -> Path:

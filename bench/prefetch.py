@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.table import Table
 
-from bench.errors import BenchError, ConfigError
+from analysis.interrupted import run_command
+from bench.errors import BenchError, ConfigError, TornWeightsError
+from bench.networks import hub
 from bench.networks.registry import ARCHITECTURES, Architecture, architecture
-from bench.networks.weights import RUN, Weights, find_here, locate, weights_name
+from bench.networks.weights import RUN, Weights, describe, find_here, locate, weights_name
 from bench.schema import Config, WeightsConfig
 from bench.sweeps.plan import plan
 
@@ -48,12 +50,19 @@ def paper() -> list[Wanted]:
 
 
 def bring(file: Wanted) -> tuple[str, Weights]:
-    """(`had` or `fetched`, the file).
+    """(`had`, `fetched` or `fetched again`, the file).
 
     Raises:
         WeightsError: it cannot be had.
+        TornWeightsError: the one in the cache is not whole, and the hub cannot give it again.
     """
-    here = find_here(file.row, file.config)
+    try:
+        here = find_here(file.row, file.config)
+    except TornWeightsError as error:
+        problem = hub.problem(file.name)
+        if problem is not None:
+            raise TornWeightsError(f"{error}; {problem}") from None
+        return "fetched again", describe(hub.download(file.name, again=True), file.name)
     return ("had", here) if here is not None else ("fetched", locate(file.row, file.config))
 
 
@@ -98,4 +107,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

@@ -14,6 +14,7 @@ import hydra
 from omegaconf import DictConfig
 from rich.console import Console
 
+from analysis.interrupted import run_command
 from bench import config
 from bench.errors import BenchError, ConfigError
 from bench.paths import CONF
@@ -83,4 +84,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

@@ -12,6 +12,7 @@ import hydra
 from omegaconf import DictConfig
 from rich.console import Console
 
+from analysis.interrupted import run_command
 from bench import config, waiting
 from bench.errors import ConfigError
 from bench.paths import CONF
@@ -73,4 +74,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

@@ -5,7 +5,6 @@ registered; the experiment's description links to both. Called again, it brings 
 """
 
 import json
-import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from analysis.interrupted import run_command
 from bench.command import command
 from bench.errors import BenchError, ConfigError, PublishError, TrackingError
 from bench.paths import in_project
@@ -187,4 +187,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

@@ -11,7 +11,9 @@ import hydra
 from omegaconf import DictConfig
 from rich.console import Console
 
+from analysis.interrupted import run_command
 from bench import config, waiting
+from bench.command import say_environment
 from bench.errors import BenchError, ConfigError
 from bench.paths import CONF
 from bench.sweeps.plan import Job, Sweep, plan
@@ -57,6 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BenchError as error:
         print(f"bench.run: {error}", file=sys.stderr)  # noqa: T201  # plain, for logs and pipes
         return 2
+    if sweep is not None:
+        say_environment(sweep.configs, arguments)
     waiting.choose()
     config.register()
     sys.argv[1:] = [config.spell(text) for text in arguments]
@@ -121,7 +125,10 @@ def _run(sweep: Sweep) -> int:
 
 
 def _bring_in(sweep: Sweep) -> None:
-    """Tidies up after this machine's earlier workers: what they could not upload, and the claims of those that died."""
+    """Asks whether cells can be recorded, and tidies up after this machine's earlier workers.
+
+    What they could not upload is brought in, and the claims of those that died are given back.
+    """
     from bench.paths import in_project
     from bench.sync import sync
     from bench.tracking.claims import bury
@@ -129,6 +136,7 @@ def _bring_in(sweep: Sweep) -> None:
     from bench.tracking.stores import store_of
 
     for store in {store_of(one) for one in sweep.configs if not one.tracking.offline}:
+        store.check_writable()
         with suppress(UnavailableError):
             bury(store.server)
     for uri, outputs in {(one.tracking.uri, one.outputs) for one in sweep.configs if not one.tracking.offline}:
@@ -166,12 +174,13 @@ def _todo(sweep: Sweep) -> tuple[list[Job], "list[CellState]"]:
     Those that were never begun come first: of the others some are another worker's, and one may be what kills workers.
     """
     from bench.sweeps.closing import outlook
+    from bench.sweeps.launch import pinned
 
     cells = outlook(console, sweep)
     settled = {"done"} if sweep.configs[0].retry == "failed" else {"done", "failed"}
     left = [
-        (cell.run is not None, job)
-        for job, cell in zip(sweep.jobs, cells, strict=True)
+        (cell.run is not None, (*job, *pinned(one)))
+        for job, one, cell in zip(sweep.jobs, sweep.configs, cells, strict=True)
         if cell.run is None or cell.state not in settled
     ]
     jobs = [job for _, job in sorted(left, key=lambda item: item[0])]
@@ -179,4 +188,4 @@ def _todo(sweep: Sweep) -> tuple[list[Job], "list[CellState]"]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

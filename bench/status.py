@@ -16,7 +16,9 @@ from typing import Any
 from rich.console import Console
 from rich.live import Live
 
+from analysis.interrupted import run_command
 from bench import config
+from bench.command import say_environment
 from bench.errors import BenchError, ConfigError
 from bench.sweeps.plan import Sweep, plan
 
@@ -39,6 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sweep = plan([text for text in arguments if text not in flags])
         if sweep is None or sweep.searched:
             raise ConfigError("a sweep is a list of cells here: +sweeps=NAME, or keys with several values and -m")
+        say_environment(sweep.configs, arguments)
         return _watch(sweep) if "--watch" in flags else _look(sweep, as_json="--json" in flags)
     except BenchError as error:
         print(f"bench.status: {error}", file=sys.stderr)  # noqa: T201  # plain, for logs and pipes
@@ -81,13 +84,15 @@ def _watch(sweep: Sweep) -> int:
     """Looks until all are done; a server that is away, as while it is restarted, is waited for."""
     from bench.sweeps.closing import states_table
     from bench.sweeps.survey import survey
-    from bench.tracking.server import UnavailableError
+    from bench.tracking.server import RefusedError, UnavailableError
 
     with suppress(KeyboardInterrupt), Live(auto_refresh=False) as live:
         while True:
             now = time.time()
             try:
                 cells = survey(sweep.configs, now=now)
+            except RefusedError:
+                raise
             except UnavailableError as error:
                 live.console.print(f"no look now: {error}", soft_wrap=True, highlight=False, markup=False)
             else:
@@ -99,4 +104,4 @@ def _watch(sweep: Sweep) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

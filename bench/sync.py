@@ -1,6 +1,5 @@
 """`python -m bench.sync [tracking.uri=...] [outputs=DIR]`: brings in what was recorded without a tracking server."""
 
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.markup import escape
 
+from analysis.interrupted import run_command
 from bench.command import command
 from bench.paths import in_project
 from bench.schema import SyncConfig
@@ -44,7 +44,7 @@ def sync(uri: str, outputs: Path) -> Iterator[Outcome]:
     Raises:
         TrackingError: the server cannot be used.
     """
-    from bench.tracking.server import Server
+    from bench.tracking.server import RefusedError, Server
     from bench.tracking.spool import spools
 
     servers: dict[str, Server] = {}
@@ -57,7 +57,11 @@ def sync(uri: str, outputs: Path) -> Iterator[Outcome]:
                 yield Outcome(told.name, "is being trained or brought in by another process", settled=True)
                 continue
             if told.experiment not in servers:
-                servers[told.experiment] = Server(uri, told.experiment)
+                try:
+                    servers[told.experiment] = Server(uri, told.experiment)
+                except RefusedError as error:  # of this experiment; others may be recorded in
+                    yield Outcome(told.name, f"not brought in: {error}", settled=False)
+                    continue
             said, settled = _bring_in(servers[told.experiment], spool, told.cell)
             yield Outcome(told.name, said, settled)
 
@@ -97,4 +101,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

@@ -41,7 +41,8 @@ def _walk(mapping: yaml.MappingNode, lines: list[str], prefix: str) -> Iterator[
             continue
         name, start, end = prefix + key.value, value.start_mark, value.end_mark
         if not isinstance(value, yaml.MappingNode):
-            yield name, lines[start.line][start.column : end.column], _comment(lines, key.start_mark, end)
+            written = re.sub(r"^\$\{oc\.env:\w+,(.*)\}$", r"\1", lines[start.line][start.column : end.column])
+            yield name, written, _comment(lines, key.start_mark, end)
             continue
         if said := _comment(lines[: key.end_mark.line + 1], key.start_mark, key.end_mark):
             yield f"{name}.*", "", said

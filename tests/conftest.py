@@ -13,6 +13,9 @@ from bench.schema import Config
 
 if os.environ.get("TESTS_ON") != "gpu":  # the suite is the CPU's, on machines with a GPU too
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
+for variable in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"):
+    os.environ.pop(variable, None)  # the harness honours them; tests record in folders of their own
+
 SHARED = Path(__file__).resolve().parent.parent.parent / "shared"
 TINY = (
     "protocol.epochs=1",

@@ -20,8 +20,8 @@ TRAINING = {
     "lightning_fabric",
     "pytorch_lightning",
 }
-DOORS = {"analysis.store.io", "bench.tracking.server", "bench.tracking.showcase"}
-"""To MLflow's store; the showcase speaks through the server's own client."""
+DOORS = {"analysis.store.io", "bench.tracking.server", "bench.tracking.answers", "bench.tracking.showcase"}
+"""To MLflow's store; the showcase speaks through the server's own client, and the answers are the server's errors."""
 MODEL = {"bench.finished.packaged", "bench.finished.served"}
 """MLflow's model format, written on this machine; and the code that it runs when it serves one."""
 LATE = {
@@ -128,7 +128,8 @@ def test_nothing_is_too_long_without_a_reason():
 
 
 LAYERS = [
-    {"analysis.errors", "analysis.reference", "analysis.settings", "analysis.statistics", "analysis.views"},
+    {"analysis.errors", "analysis.interrupted", "analysis.places", "analysis.reference"},
+    {"analysis.settings", "analysis.statistics", "analysis.views"},
     {"analysis.units"},
     {"analysis.evaluation"},
     {"analysis.tables"},
@@ -138,6 +139,7 @@ LAYERS = [
     {"analysis.report", "analysis.paper"},
     {"bench.errors", "bench.paths", "bench.extras", "bench.quiet", "bench.waiting", "bench.schema", "bench.schedule"},
     {"bench.networks"},
+    {"bench.groups"},
     {"bench.config"},
     {"bench.data", "bench.tracking"},
     {"bench.training"},

@@ -10,7 +10,8 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.settings import PROJECT, Settings
+from analysis.places import CHECKOUT
+from analysis.settings import Settings
 from analysis.store.uris import mask, resolve_uri
 
 PACKAGES = ("chextransfer-bench", "mlflow", "numpy", "scipy", "pandas", "pyarrow", "matplotlib", "jinja2", "omegaconf")
@@ -32,7 +33,7 @@ def provenance(
         "tracking_uri": mask(resolve_uri(settings.tracking.uri)),
         "experiment": settings.experiment,
         "command": mask(" ".join(["python", "-m", "analysis.report", *words])),
-        "git": commit(PROJECT),
+        "git": commit(CHECKOUT) if CHECKOUT else "unknown",
         "versions": {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES},
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "settings": {

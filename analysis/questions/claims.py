@@ -10,9 +10,9 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from analysis.errors import AnalysisError
-from analysis.settings import PROJECT
+from analysis.places import CONF
 
-CLAIMS = PROJECT / "conf" / "claims.yaml"
+CLAIMS = CONF / "claims.yaml"
 KINDS = ("above", "below", "within")
 SCALES = ("correlation", "mean", "factor")
 NOISE = ("guarded", "harmless")

@@ -2,8 +2,6 @@
 
 import io
 import tempfile
-import urllib.parse
-import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,7 @@ import pandas as pd
 
 from analysis.errors import AnalysisError
 from analysis.store.io import open_store
-from analysis.store.uris import first_line
+from analysis.store.uris import beside_store, first_line, local_path, resolve_uri, sqlite_file
 
 PREDICTIONS = "predictions/test.parquet"
 
@@ -55,7 +53,7 @@ def read(uri: str, run: Run, path: str) -> bytes:
     Raises:
         AnalysisError: it is not there, or the store cannot be reached.
     """
-    folder = _folder(run)
+    folder = _folder(uri, run)
     if folder is None:
         with open_store(uri) as client, tempfile.TemporaryDirectory() as copy:
             return Path(client.download_artifacts(run["run_id"], path, copy)).read_bytes()
@@ -75,7 +73,7 @@ def paths(uri: str, run: Run, folder: str = "") -> list[str]:
     Raises:
         AnalysisError: the store cannot be reached.
     """
-    top = _folder(run)
+    top = _folder(uri, run)
     if top is None:
         with open_store(uri) as client:
             found = client.list_artifacts(run["run_id"], folder or None)
@@ -86,7 +84,9 @@ def paths(uri: str, run: Run, folder: str = "") -> list[str]:
     return sorted(file.relative_to(top).as_posix() for file in place.iterdir() if file.is_file())
 
 
-def _folder(run: Run) -> Path | None:
-    """Where the artifacts lie, if that is on this machine."""
-    location = urllib.parse.urlparse(str(run["artifacts"]))
-    return Path(urllib.request.url2pathname(location.path)) if location.scheme in ("", "file") else None
+def _folder(uri: str, run: Run) -> Path | None:
+    """Where the artifacts lie, if that is on this machine; a project folder that was moved took them along."""
+    folder, store = local_path(str(run["artifacts"])), sqlite_file(resolve_uri(uri))
+    if folder is None or store is None or folder.exists():
+        return folder
+    return beside_store(store, folder) or folder

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.errors import AnalysisError
-from analysis.store.io import FINISHED
+from analysis.store.io import FINISHED, UNREADABLE
 
 SAME = (
     "data",
@@ -39,7 +39,8 @@ def select_cells(runs: pd.DataFrame, filters: dict[str, str], experiment: str) -
     cells = runs[_is_cell(runs)]
     if cells.empty:
         states = ", ".join(f"{count} {status}" for status, count in runs["status"].value_counts().items())
-        raise AnalysisError(f"experiment {experiment} has no finished cell ({states or 'no runs at all'})")
+        edited = "".join(f"; {failure}" for failure in runs.loc[runs["status"] == UNREADABLE, "failure"])
+        raise AnalysisError(f"experiment {experiment} has no finished cell ({states or 'no runs at all'}{edited})")
     for column, wanted in filters.items():
         left = cells[[matches(column, str(value), wanted) for value in cells[column]]]
         if left.empty:

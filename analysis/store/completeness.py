@@ -7,6 +7,7 @@ import pandas as pd
 
 from analysis.errors import AnalysisError
 from analysis.store.cells import SAME, matches
+from analysis.store.io import UNREADABLE
 
 KEY = ["arch", "pretrained", "truncate", "seed"]
 COLUMNS = ["name", *KEY, "weights", "reason"]
@@ -64,11 +65,13 @@ def check_complete(
         AnalysisError: cells are missing and that is not allowed; the message names each.
     """
     missing = missing_cells(runs, cells, filters)
-    if missing.empty:
+    named = [f"{row['name']} ({row['reason']})" for row in missing.to_dict("records")]
+    nameless = (runs["status"] == UNREADABLE) & runs[KEY].isna().any(axis=1)  # finished; of which cell cannot be told
+    named += [f"{run['name']} ({run['failure']})" for run in runs[nameless].to_dict("records")]
+    if not named:
         return []
-    wanted = len(cells) + len(missing)
-    named = "; ".join(f"{row['name']} ({row['reason']})" for row in missing.to_dict("records"))
-    what = f"{len(missing)} of the {wanted} cells of experiment {experiment} are missing: {named}"
+    wanted = len(cells) + len(named)
+    what = f"{len(named)} of the {wanted} cells of experiment {experiment} are missing: {'; '.join(named)}"
     if not allow_missing:
         raise AnalysisError(f"{what}. Train them, or report without them with allow_missing=true")
     return [f"Incomplete: {what}. Every number is of the finished cells alone."]

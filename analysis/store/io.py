@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from analysis.errors import AnalysisError
+from analysis.store.answers import absent, deleted, explain
 from analysis.store.uris import check_reachable, first_line, mask, resolve_uri
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 PAGE = 1000
 """Runs of one answer of the store."""
 FINISHED = "FINISHED"
+UNREADABLE = "UNREADABLE"
+"""Of a finished cell whose tags somebody edited: no number rests on it, and `failure` says which."""
 SUMMARY_TAG = "summary"
 """Of the run that holds a published report (`bench.publish`): no cell, and nothing to report on."""
 NUMBER = r"(?i)[-+]?(\d+\.?\d*(e[-+]?\d+)?|nan|inf)"
@@ -89,17 +92,19 @@ def load_runs(uri: str, experiment: str) -> pd.DataFrame:
         experiment: its name.
 
     Returns:
-        run_id, name, status, cell, failure, artifacts (URI), protocol_settings, protocol_values and COLUMNS; of a run
-        that is no finished cell, what it does not say (or not legibly) is None.
+        run_id, name, status, cell, failure, artifacts (URI), protocol_settings, protocol_values and COLUMNS; what a run
+        does not say (or not legibly) is None, and a finished cell of which that is so has the status UNREADABLE.
 
     Raises:
-        AnalysisError: the store cannot be reached, has no such experiment, or a finished cell lacks a tag.
+        AnalysisError: the store cannot be reached, or has no such experiment.
     """
     with open_store(uri) as client:
         found = client.get_experiment_by_name(experiment)
-        if found is None or found.lifecycle_stage != "active":
-            names = sorted(known.name for known in client.search_experiments())
-            raise AnalysisError(f"no experiment {experiment} in {mask(uri)}; there are {', '.join(names) or 'none'}")
+        if found is not None and found.lifecycle_stage != "active":
+            raise AnalysisError(deleted(experiment, found.experiment_id, mask(resolve_uri(uri))))
+        if found is None:
+            names = [known.name for known in client.search_experiments()]
+            raise AnalysisError(f"{mask(uri)}: {absent(experiment, names)}")
         runs = [run for run in _search(client, found.experiment_id) if run.data.tags.get(SUMMARY_TAG) != "true"]
     head = ["run_id", "name", "status", "cell", "failure", "artifacts", "protocol_settings", "protocol_values"]
     return pd.DataFrame(
@@ -150,7 +155,7 @@ def open_store(uri: str) -> Iterator["MlflowClient"]:
     try:
         yield client
     except (MlflowException, SQLAlchemyError, OSError) as error:
-        raise AnalysisError(f"tracking.uri={mask(uri)} cannot be used: {first_line(error)}") from error
+        raise AnalysisError(f"tracking.uri={mask(uri)} cannot be used: {explain(error)}") from error
 
 
 def _client(uri: str) -> "MlflowClient":
@@ -193,13 +198,15 @@ def _row(run: "Run") -> dict[str, Any]:
     }
     counts = row["status"] == FINISHED and bool(row["cell"])
     kept = {"tag": tags, "param": params, "metric": {key: str(value) for key, value in run.data.metrics.items()}}
+    problems = []
     for column in COLUMNS:
         try:
             row[column.name] = _value(column, kept, str(row["name"]), defaults=counts)
-        except AnalysisError:
-            if counts:
-                raise
+        except AnalysisError as error:
             row[column.name] = None  # no number rests on this run; what it says only tells which cell it was to be
+            problems.append(str(error))
+    if counts and problems:
+        row |= {"status": UNREADABLE, "failure": "; ".join(problems)}
     protocol = {key: value for key, value in params.items() if key.startswith("protocol.") and key != "protocol.name"}
     row["protocol_values"] = json.dumps(protocol, sort_keys=True)
     row["protocol_settings"] = None  # where a run stopped before it wrote any

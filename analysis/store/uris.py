@@ -4,6 +4,7 @@ import re
 import sqlite3
 import ssl
 import urllib.error
+import urllib.parse
 import urllib.request
 from contextlib import closing
 from pathlib import Path
@@ -20,6 +21,30 @@ def resolve_uri(uri: str) -> str:
     if not slashes or scheme.partition("+")[0] != "sqlite":
         return uri
     return f"{scheme}:///{PROJECT / path}"
+
+
+ARTIFACTS = "mlartifacts"
+"""The folder beside an SQLite store that holds the artifacts of its experiments; made so by `bench.tracking.server`."""
+
+
+def beside_store(store: Path, folder: Path) -> Path | None:
+    """Where a folder of artifacts lies that was moved with its SQLite file `store`; None where it is not beside it."""
+    if ARTIFACTS not in folder.parts:
+        return None
+    behind = len(folder.parts) - folder.parts[::-1].index(ARTIFACTS)
+    found = store.parent.joinpath(ARTIFACTS, *folder.parts[behind:])
+    return found if found.exists() else None
+
+
+def sqlite_file(uri: str) -> Path | None:
+    """The file of an SQLite store; None for another store."""
+    return Path(uri.partition(":///")[2].partition("?")[0]) if uri.startswith("sqlite") else None
+
+
+def local_path(uri: str) -> Path | None:
+    """The path of a `file:` URI or of a plain path; None for what is not on this machine."""
+    parts = urllib.parse.urlparse(uri)
+    return Path(urllib.request.url2pathname(parts.path)) if parts.scheme in ("", "file") else None
 
 
 def mask(text: str) -> str:

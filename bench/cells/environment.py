@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from bench.paths import PROJECT
+from bench.paths import CHECKOUT
 
 PACKAGES = (
     "torch", "torchvision", "timm", "pytorch-lightning", "torchmetrics", "mlflow", "mlflow-skinny", "numpy", "pandas",
@@ -39,7 +39,9 @@ def _version(name: str) -> str:
 
 def git_commit() -> str:
     """The checkout's commit, with `-dirty` where files differ from it; `unknown` outside a checkout."""
-    command = ["git", "-C", str(PROJECT), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    if CHECKOUT is None:  # the folder that the command is typed in may be another project's
+        return "unknown"
+    command = ["git", "-C", str(CHECKOUT), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()  # fixed words
     except (OSError, subprocess.CalledProcessError):

@@ -160,7 +160,8 @@ def _root(config: DataConfig) -> Path:
             )
         return _folder("data.root", config.root)
     spec = phantom.PhantomSpec(**dataclasses.asdict(config.phantom))
-    root = in_project(config.root) if config.root else in_project(f"data/phantom-{_spec_digest(spec)}")
+    beside = in_project(config.cache).parent / f"phantom-{_spec_digest(spec)}"  # a checkout may be read-only
+    root = in_project(config.root) if config.root else beside
     root.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{root}.lock"):  # several cells may start at once on a fresh machine
         if not root.exists():

@@ -96,7 +96,7 @@ class SavedRun:
 
 
 def open_store(config: StoreConfig) -> Store:
-    """The tracking store that a run is looked up in; none is made where there is none.
+    """The tracking store that a run is looked up in; neither it nor an experiment is made where there is none.
 
     Raises:
         TrackingError: nothing answers there.
@@ -106,7 +106,8 @@ def open_store(config: StoreConfig) -> Store:
         check_reachable(uri)
     except AnalysisError as error:
         raise TrackingError(mask(f"tracking.uri={uri} cannot be used: {error}")) from None
-    return Store(config.uri, config.experiment)
+    looked = Store(config.uri, config.experiment, create=False)
+    return looked if looked.absent else Store(config.uri, config.experiment)
 
 
 def open_run(store: Artifacts, run_id: str) -> SavedRun:

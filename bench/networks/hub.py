@@ -31,9 +31,9 @@ def cached(name: str) -> Path | None:
     return Path(found) if isinstance(found, str) else None
 
 
-def download(name: str) -> Path:
-    """The weight file of that name, brought into the local cache."""
-    return Path(huggingface_hub.hf_hub_download(f"timm/{name}", HUB_FILE))
+def download(name: str, *, again: bool = False) -> Path:
+    """The weight file of that name, brought into the local cache; `again` replaces the one that is there."""
+    return Path(huggingface_hub.hf_hub_download(f"timm/{name}", HUB_FILE, force_download=again))
 
 
 def problem(name: str) -> str | None:

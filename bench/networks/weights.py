@@ -14,7 +14,7 @@ from typing import Protocol
 
 from safetensors import SafetensorError, safe_open
 
-from bench.errors import ConfigError, TrackingError, WeightsError
+from bench.errors import ConfigError, TornWeightsError, TrackingError, WeightsError
 from bench.networks import hub
 from bench.networks.registry import Architecture
 from bench.paths import in_project
@@ -126,6 +126,7 @@ def find_here(row: Architecture, config: WeightsConfig, runs: Runs | None = None
 
     Raises:
         WeightsError: the file or run that `weights.source` names cannot be had.
+        TornWeightsError: the file in the local hub cache is not whole.
     """
     name = weights_name(row, config)
     if config.source is not None:
@@ -139,7 +140,15 @@ def find_here(row: Architecture, config: WeightsConfig, runs: Runs | None = None
         if path.is_file():
             return describe(path, name)
     path_in_cache = hub.cached(name)
-    return None if path_in_cache is None else describe(path_in_cache, name)
+    if path_in_cache is None:
+        return None
+    try:
+        return describe(path_in_cache, name)
+    except WeightsError as error:
+        raise TornWeightsError(
+            f"{error}. Run `python -m bench.prefetch {_command(row, config)}` where there is internet, to fetch it "
+            f"again, or delete {path_in_cache.resolve()}"
+        ) from None
 
 
 def _file(source: str, name: str) -> Weights:

@@ -12,14 +12,17 @@ from typing import Any
 from hydra import initialize_config_dir
 from hydra._internal.callbacks import Callbacks
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig
 
+from analysis.store.uris import mask
 from bench import config
 from bench.errors import BenchError
 from bench.paths import CONF
+from bench.schema import Config
 
 
 class WorkerDiedError(BenchError):
@@ -46,7 +49,7 @@ def launch(jobs: Sequence[Sequence[str]], overrides: Sequence[str], work: Callab
         assert hydra is not None  # for the type checker: it was just initialised
         composed = hydra.compose_config(
             "config",
-            [config.spell(text) for text in overrides],
+            [*config.searched(), *(config.spell(text) for text in overrides)],
             run_mode=RunMode.MULTIRUN,
             with_log_configuration=False,
         )
@@ -59,6 +62,19 @@ def launch(jobs: Sequence[Sequence[str]], overrides: Sequence[str], work: Callab
         except _lost_jobs() as error:  # the other jobs go on: the cluster has them
             return [f"{_first_line(error)} (python -m bench.status follows the others)"]
     return [problem for job in ended if (problem := _crash(job))]
+
+
+def pinned(checked: Config) -> list[str]:
+    """Overrides that keep a job's record where this machine says, whatever MLFLOW_TRACKING_URI is set on a node.
+
+    An address with a password is left to the node's environment: launchers keep overrides in files.
+    """
+    places = {"tracking.uri": checked.tracking.uri, "tracking.experiment": checked.tracking.experiment}
+    return [
+        f"{key}={QuotedString(value, Quote.single).with_quotes()}"
+        for key, value in places.items()
+        if mask(value) == value
+    ]
 
 
 def _crash(job: JobReturn) -> str:

@@ -76,6 +76,7 @@ def plan(arguments: Sequence[str], primary: str = "config") -> Sweep | None:
     flags = get_args_parser().parse_args(list(arguments))
     if flags.help or flags.hydra_help or flags.cfg or flags.info or flags.shell_completion:
         return None
+    config.look_in(flags.config_dir)
     check_plugins(flags.overrides)
     config.check_keys(flags.overrides, primary)
     parsed = dict(zip(flags.overrides, config.parse(flags.overrides), strict=True))

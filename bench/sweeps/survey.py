@@ -40,7 +40,7 @@ class CellState:
 
 
 def survey(configs: Sequence[Config], *, now: float) -> list[CellState]:
-    """The state of each configuration's cell, in their order.
+    """The state of each configuration's cell, in their order; makes neither store nor experiment.
 
     Args:
         configs: theirs.
@@ -50,7 +50,7 @@ def survey(configs: Sequence[Config], *, now: float) -> list[CellState]:
         TrackingError: a store cannot be used.
     """
     opened: dict[str, DataSet | BenchError] = {}
-    cells = [(config, store_of(config), *_cell(config, opened)) for config in configs]
+    cells = [(config, store_of(config, create=False), *_cell(config, opened)) for config in configs]
     hashes: dict[Store, list[str]] = {}
     for _, store, cell, _ in cells:
         hashes.setdefault(store, []).append(cell)
@@ -70,7 +70,7 @@ def _cell(config: Config, opened: dict[str, DataSet | BenchError]) -> tuple[str,
     if isinstance(data, BenchError):
         return "", str(data)
     try:
-        return identify(config, data, store_of(config)).cell.hash, ""
+        return identify(config, data, store_of(config, create=False)).cell.hash, ""
     except BenchError as error:
         return "", str(error)
 

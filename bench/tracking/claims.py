@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Protocol
 
 from bench.errors import TrackingError
-from bench.tracking.server import MissingError, TakenError, UnavailableError
+from bench.tracking.server import MissingError, RefusedError, TakenError, UnavailableError
 
 
 class ClaimTakenError(TrackingError):
@@ -122,12 +122,23 @@ def _dead(owner: Owner) -> bool:
     )
 
 
+def _claims(registry: Registry, cell: str) -> dict[int, _Held]:
+    """The claims to a cell by generation; a name that is none of ours is passed over."""
+    found = {name.rpartition("-")[2]: tags for name, tags in registry.claims(f"{cell}-").items()}
+    ours = {int(number): tags for number, tags in found.items() if number.isdecimal()}
+    return {number: _Held(number, _owner(tags), tags.get("beat", "")) for number, tags in ours.items()}
+
+
+def _owner(tags: Mapping[str, str]) -> Owner:
+    """Who a claim's tags name; tags that somebody edited name nobody, and the lease alone decides."""
+    try:
+        return Owner(**json.loads(tags["owner"]))
+    except (KeyError, TypeError, ValueError):
+        return Owner("", "a machine that its claim does not name", "", 0, "")
+
+
 def _newest(registry: Registry, cell: str) -> _Held | None:
-    held = [
-        _Held(int(name.rpartition("-")[2]), Owner(**json.loads(tags["owner"])), tags["beat"])
-        for name, tags in registry.claims(f"{cell}-").items()
-    ]
-    return max(held, key=lambda claim: claim.generation, default=None)
+    return max(_claims(registry, cell).values(), key=lambda claim: claim.generation, default=None)
 
 
 def acquire(registry: Registry, cell: str, timing: Timing = TIMING) -> "Claim":
@@ -152,15 +163,17 @@ def acquire(registry: Registry, cell: str, timing: Timing = TIMING) -> "Claim":
         claim.release()  # it may have been made all the same
         raise
     except TakenError:
-        raise ClaimTakenError(f"cell {cell} was taken by another worker a moment ago") from None
+        seen = "a moment ago" if _newest(registry, cell) else "whose claim this user may not read"
+        raise ClaimTakenError(f"cell {cell} was taken by another worker {seen}") from None
     return claim
 
 
 def bury(registry: Registry) -> None:
     """Gives back what dead processes of this machine held, also of cells that nobody will ask for again."""
     for name, tags in registry.claims("").items():
-        if _dead(Owner(**json.loads(tags["owner"]))):
-            registry.delete_claim(name)
+        if _dead(_owner(tags)):
+            with contextlib.suppress(RefusedError):  # another user's
+                registry.delete_claim(name)
 
 
 def _abandoned(registry: Registry, cell: str, held: _Held, timing: Timing) -> bool:
@@ -216,8 +229,7 @@ class Claim:
         self._thread.start()
 
     def _tokens(self) -> dict[int, str]:
-        found = self._registry.claims(f"{self._cell}-")
-        return {int(name.rpartition("-")[2]): json.loads(tags["owner"])["token"] for name, tags in found.items()}
+        return {generation: held.owner.token for generation, held in _claims(self._registry, self._cell).items()}
 
     def _keep(self) -> None:
         while not self._stop.wait(self._timing.beat):
@@ -280,6 +292,7 @@ class Claim:
             with contextlib.suppress(UnavailableError):
                 for generation, token in sorted(self._tokens().items()):
                     if generation < self._generation or token == self._owner.token:
-                        self._registry.delete_claim(f"{self._cell}-{generation}")
+                        with contextlib.suppress(RefusedError):  # another user's, who was dead: theirs to delete
+                            self._registry.delete_claim(f"{self._cell}-{generation}")
         if self._thread.is_alive():
             self._thread.join(timeout=self._timing.poll)

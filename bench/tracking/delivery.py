@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from bench.errors import TrackingError
 from bench.tracking.claims import Claim, ClaimLostError
-from bench.tracking.server import PER_CALL, MissingError, Point, Server, UnavailableError
+from bench.tracking.server import PER_CALL, MissingError, Point, RefusedError, Server, UnavailableError
 from bench.tracking.spool import FINISHED, RUNNING, Entry, Position, Spool, Summary
 
 SPOOL_TAG = "spool"
@@ -78,7 +78,7 @@ def _position(server: Server, spool: Spool, *, adopt: bool, ensure: Callable[[],
     """How far the upload has come, with the run that it goes to; a run that was deleted is made again."""
     position = spool.position()
     if position.run_id:
-        with contextlib.suppress(MissingError):
+        with contextlib.suppress(MissingError, RefusedError):  # servers with users forbid what is not there
             run = server.run(position.run_id)
             if run.tags.get(SPOOL_TAG) == spool.id:
                 return position
@@ -237,12 +237,14 @@ def patiently(action: Callable[[], T], seconds: float) -> T:
     """What `action` gives, asked again for so many seconds while the server is away, or a run was just deleted.
 
     Raises:
-        UnavailableError, MissingError: still so after that time.
+        UnavailableError, MissingError: still so after that time; a RefusedError at once.
     """
     until = time.monotonic() + seconds
     while True:
         try:
             return action()
+        except RefusedError:
+            raise
         except (UnavailableError, MissingError):
             if time.monotonic() > until:
                 raise

@@ -14,12 +14,18 @@ from mlflow.entities import Metric, Param, RunTag
 from mlflow.entities import Run as MlflowRun
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME
-from sqlalchemy.exc import SQLAlchemyError
 
 from analysis.errors import AnalysisError
-from analysis.store.uris import first_line, mask, resolve_uri
+from analysis.store.answers import absent, deleted
+from analysis.store.uris import ARTIFACTS, first_line, mask, resolve_uri, sqlite_file
 from bench.errors import TrackingError
-from bench.tracking.databases import check_answer, prepared, sqlite_file
+from bench.tracking.answers import AbsentError as AbsentError
+from bench.tracking.answers import MissingError as MissingError
+from bench.tracking.answers import RefusedError as RefusedError
+from bench.tracking.answers import TakenError as TakenError
+from bench.tracking.answers import UnavailableError as UnavailableError
+from bench.tracking.answers import translated as translated
+from bench.tracking.databases import check_answer, check_there, follow, prepared
 from bench.tracking.study import NOTE, description, tags
 
 SETTINGS = {
@@ -38,18 +44,6 @@ MOST_CLAIMS = 1000
 """Of one answer; as many cells in training at once. MLflow's limit."""
 CLAIM = "training-"
 CLAIM_NOTE = "A cell that is being trained; gone when it ends. Not a model: only names of models are unique."
-
-
-class UnavailableError(TrackingError):
-    """The store does not answer, or refuses now."""
-
-
-class MissingError(TrackingError):
-    """The store has no such run or claim."""
-
-
-class TakenError(TrackingError):
-    """The name exists already."""
 
 
 @dataclass(frozen=True)
@@ -90,46 +84,43 @@ def _collector_paused() -> Iterator[None]:
             gc.enable()
 
 
-@contextmanager
-def translated() -> Iterator[None]:
-    """In the block, errors of MLflow, of a database and of files are this module's.
-
-    Raises:
-        MissingError: MLflow has nothing of that name or id.
-        TakenError: MLflow has something of that name already.
-        UnavailableError: every other error of theirs.
-    """
-    kinds = {"RESOURCE_DOES_NOT_EXIST": MissingError, "RESOURCE_ALREADY_EXISTS": TakenError}
-    try:
-        yield
-    except MlflowException as error:
-        raise kinds.get(error.error_code, UnavailableError)(first_line(error)) from None
-    except (OSError, SQLAlchemyError) as error:
-        raise UnavailableError(first_line(error)) from None
+logger = logging.getLogger(__name__)
 
 
 class Server:
-    """One experiment of a tracking store; made where there is none.
+    """One experiment of a tracking store.
 
-    Every method raises UnavailableError where the store does not answer.
+    Every method raises UnavailableError where the store does not answer, RefusedError where it says no.
+
+    Args:
+        uri: of the store.
+        experiment: its name.
+        create: whether both are made where they are not there; else nothing is written.
+
+    Attributes:
+        absent: that there is no such experiment, where `create` is false; runs are found by their ids all the same.
 
     Raises:
-        TrackingError: the store cannot be reached or made.
+        TrackingError: it cannot be reached or made; AbsentError where it is not there and `create` is false.
     """
 
-    def __init__(self, uri: str, experiment: str) -> None:
+    def __init__(self, uri: str, experiment: str, *, create: bool = True) -> None:
         for name in ("mlflow", "alembic"):  # the migration of a fresh store prints a hundred lines
             logging.getLogger(name).setLevel(logging.WARNING)
         logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # prints a traceback, and raises as well
         for key, value in SETTINGS.items():
             os.environ.setdefault(key, value)
-        self.uri, self.experiment = resolve_uri(uri), experiment
+        self.uri, self.experiment, self.absent = resolve_uri(uri), experiment, ""
         try:
             check_answer(self.uri)
-            with prepared(self.uri), translated():
+            if not create:
+                check_there(self.uri)
+            with prepared(self.uri, create=create), translated():
                 self._client = mlflow.MlflowClient(self.uri, registry_uri=self.uri)
-                self.experiment_id = self._experiment()
+                self.experiment_id = self._experiment(create=create)
                 self._claim = f"{CLAIM}{self.experiment_id}-"
+        except (RefusedError, AbsentError) as error:
+            raise type(error)(mask(f"tracking.uri={self.uri}: {error}")) from None
         except (TrackingError, AnalysisError, OSError, sqlite3.Error, ImportError) as error:  # ImportError: a driver
             raise TrackingError(
                 mask(
@@ -138,14 +129,22 @@ class Server:
                 )
             ) from None
 
-    def _experiment(self) -> str:
+    def _experiment(self, *, create: bool) -> str:
         found = self._client.get_experiment_by_name(self.experiment)
-        if found is not None:
-            return str(found.experiment_id)
-        location = None
+        if found is not None and found.lifecycle_stage != "active":
+            raise RefusedError(deleted(self.experiment, found.experiment_id, self.uri))
         file = sqlite_file(self.uri)
+        if found is not None:
+            if create and file is not None and (new := follow(file, found.artifact_location)):
+                logger.warning("the project folder was moved: artifacts of %s are now in %s", self.experiment, new)
+            return str(found.experiment_id)
+        if not create:
+            there = absent(self.experiment, [known.name for known in self._client.search_experiments()])
+            self.absent = mask(f"tracking.uri={self.uri}: {there}")
+            return ""
+        location = None
         if file is not None:  # beside the database, not in whichever folder the command was typed
-            location = (file.parent / "mlartifacts" / self.experiment).as_uri()
+            location = (file.parent / ARTIFACTS / self.experiment).as_uri()
         try:
             made = self._client.create_experiment(self.experiment, artifact_location=location, tags=tags())
         except MlflowException:
@@ -158,7 +157,7 @@ class Server:
 
     @property
     def client(self) -> mlflow.MlflowClient:
-        """MLflow's own, for `bench.tracking.showcase`."""
+        """MLflow's own, for `bench.tracking.showcase` and `bench.tracking.asked`."""
         return self._client
 
     def runs(self, cell: str | None = None) -> list[Run]:
@@ -166,6 +165,8 @@ class Server:
         wanted = "" if cell is None else f"tags.cell = '{cell}'"
         found: list[Run] = []
         token: str | None = None
+        if self.absent:
+            return found
         with translated(), _collector_paused():
             while True:
                 page = self._client.search_runs(
@@ -230,10 +231,19 @@ class Server:
             self._client.set_terminated(run_id, status, ended)
 
     def upload(self, run_id: str, root: Path, path: str) -> None:
-        """Stores the file `root / path` as the artifact `path` of the run `run_id`, over one that is there."""
+        """Stores the file `root / path` as the artifact `path` of the run `run_id`, over one that is there.
+
+        Raises:
+            UnavailableError: also where the artifact store's own client fails.
+        """
         parent = str(Path(path).parent)
-        with translated():
-            self._client.log_artifact(run_id, str(root / path), None if parent == "." else parent)
+        try:
+            with translated():
+                self._client.log_artifact(run_id, str(root / path), None if parent == "." else parent)
+        except TrackingError:
+            raise
+        except Exception as error:  # noqa: BLE001  # S3's, Google's and Azure's clients have errors of their own
+            raise UnavailableError(first_line(error)) from None
 
     def artifacts(self, run_id: str, folder: str) -> list[str]:
         """Paths of the files in a folder of a run's artifacts, in their order."""

@@ -5,56 +5,26 @@ import socket
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
 from bench.errors import TrackingError
+from bench.tracking.asked import check_writable
 from bench.tracking.claims import TIMING, Claim, ClaimLostError, ClaimTakenError, Timing, acquire
 from bench.tracking.delivery import Courier, SupersededError, bring_in, patiently
-from bench.tracking.record import FAILURE_TAG, HEARTBEAT_TAG, PROGRESS_TAG, SPEED_TAG, Record, attempt
-from bench.tracking.server import Run, Server, UnavailableError
+from bench.tracking.record import FAILURE_TAG, PROGRESS_TAG, Record, attempt
+from bench.tracking.server import AbsentError, Server, UnavailableError
 from bench.tracking.spool import FINISHED, RECORD, Spool, spools
+from bench.tracking.states import HOST_TAG, RunState, choose, spooled
 
-HOST_TAG = "host"
 START_SECONDS = 120.0
 """For which a cell waits at its start for a server that answered before, as while it is restarted; ours."""
-NAN = float("nan")
 
 __all__ = ["Record", "RunState", "Store"]
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class RunState:
-    """How far a cell's run has come.
-
-    Attributes:
-        run_id: "" for a cell that no tracking server knows of yet.
-        status: MLflow's RUNNING, FINISHED, FAILED or KILLED.
-        metrics: the last value of each.
-        failure: first line of the reason; "" where there is none.
-        progress: of the training, 0 to 1.
-        images_per_second: of the training.
-        heartbeat: when it was last heard of, in seconds since 1970 by its own clock.
-        host: where it was last trained.
-        started: when its run was made, in seconds since 1970.
-        uploaded: whether the tracking server has all of it; False for a cell that is finished on this machine only.
-    """
-
-    run_id: str
-    status: str
-    metrics: Mapping[str, float]
-    failure: str = ""
-    progress: float = NAN
-    images_per_second: float = NAN
-    heartbeat: float = NAN
-    host: str = ""
-    started: float = NAN
-    uploaded: bool = True
 
 
 class Store:
@@ -65,7 +35,11 @@ class Store:
         experiment: its name.
         outputs: folder in which each cell has its own; None is a store that is only read.
         offline: record on this machine only; `python -m bench.sync` brings it in later.
+        create: whether store and experiment are made where they are not there; else the store is only looked at.
         timing: of claims.
+
+    Attributes:
+        absent: why there is nothing to look at on the server; "" where there is.
 
     Raises:
         TrackingError: the server cannot be reached or made.
@@ -78,10 +52,25 @@ class Store:
         outputs: Path | None = None,
         *,
         offline: bool = False,
+        create: bool = True,
         timing: Timing = TIMING,
     ) -> None:
-        self._outputs, self._experiment, self._timing = outputs, experiment, timing
-        self._server = None if offline else Server(uri, experiment)
+        self._uri, self._outputs, self._experiment, self._timing = uri, outputs, experiment, timing
+        self._offline, self.absent = offline, ""
+        self._server: Server | None = None
+        if not offline:
+            self.open(create=create)
+
+    def open(self, *, create: bool) -> None:
+        """Looks for the server's experiment again; made where it is not there and `create` says so."""
+        before = self.absent
+        try:
+            self._server = Server(self._uri, self._experiment, create=create)
+            self.absent = self._server.absent
+        except AbsentError as error:
+            self.absent = str(error)
+        if self.absent != before and self.absent:
+            logger.warning("%s", self.absent)
 
     @property
     def server(self) -> Server:
@@ -91,7 +80,7 @@ class Store:
             TrackingError: the store is offline.
         """
         if self._server is None:
-            raise TrackingError("tracking.offline=true: what other machines recorded cannot be seen")
+            raise TrackingError(self.absent or "tracking.offline=true: what other machines recorded cannot be seen")
         return self._server
 
     def find(self, cell_hash: str) -> RunState | None:
@@ -100,13 +89,15 @@ class Store:
         server = self._server
         if server is None or (local is not None and local.status == FINISHED):
             return local
-        return _choose(patiently(lambda: server.runs(cell_hash), START_SECONDS)).get(cell_hash)
+        return choose(patiently(lambda: server.runs(cell_hash), START_SECONDS)).get(cell_hash)
 
     def states(self, cell_hashes: Sequence[str]) -> dict[str, RunState]:
         """The runs of many cells, as `find`; cells without one are left out. One query for hundreds of runs."""
+        if self.absent:
+            self.open(create=False)  # it may have been made meanwhile
         server = self._server
         runs = patiently(server.runs, START_SECONDS) if server is not None else []
-        found = _choose(runs) | self._local("*")
+        found = choose(runs) | self._local("*")
         return {cell: found[cell] for cell in cell_hashes if cell in found}
 
     def _spools(self, cell: str) -> list[Spool]:
@@ -114,7 +105,7 @@ class Store:
         wanted = []
         for spool in spools(self._outputs, cell) if self._outputs is not None else []:
             with suppress(FileNotFoundError):  # as below
-                if (self._server is None or not spool.uploaded) and spool.experiment == self._experiment:
+                if (self._offline or not spool.uploaded) and spool.experiment == self._experiment:
                     wanted.append(spool)
         return wanted
 
@@ -123,10 +114,20 @@ class Store:
         known: dict[str, RunState] = {}
         for spool in self._spools(cell):
             with suppress(FileNotFoundError):  # whoever holds it removed it meanwhile
-                told, state = spool.summary(), _spooled(spool)
-                if told.status == FINISHED or (self._server is None and known.get(told.cell, state).status != FINISHED):
+                told, state = spool.summary(), spooled(spool)
+                if told.status == FINISHED or (self._offline and known.get(told.cell, state).status != FINISHED):
                     known[told.cell] = state
         return known
+
+    def check_writable(self) -> None:
+        """Returns where cells can be recorded; asked once, before a sweep's first cell.
+
+        Raises:
+            RefusedError: the server says no; the message says who can mend it.
+            UnavailableError: it does not answer.
+        """
+        if not self._offline:
+            patiently(lambda: check_writable(self.server), START_SECONDS)
 
     def artifacts(self, run_id: str, folder: str) -> list[str]:
         """Paths of the files in a folder of a run's artifacts."""
@@ -246,34 +247,3 @@ def _locked(folder: Path, cell_hash: str) -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-def _choose(runs: Sequence[Run]) -> dict[str, RunState]:
-    """By cell: the finished run where there is one, else the first; `runs` latest first."""
-    chosen: dict[str, RunState] = {}
-    for run in runs:
-        cell = run.tags.get("cell", "")
-        if cell not in chosen or (run.status == FINISHED and chosen[cell].status != FINISHED):
-            chosen[cell] = _recorded(run)
-    return chosen
-
-
-def _recorded(run: Run) -> RunState:
-    return _state(run.id, run.status, run.metrics, run.tags, run.started / 1000, uploaded=True)
-
-
-def _spooled(spool: Spool) -> RunState:
-    told = spool.summary()
-    return _state(
-        spool.position().run_id, told.status, told.metrics, told.tags, told.started / 1000, uploaded=spool.uploaded
-    )
-
-
-def _state(
-    run_id: str, status: str, metrics: Mapping[str, float], tags: Mapping[str, str], started: float, *, uploaded: bool
-) -> RunState:
-    progress, speed, heartbeat = (float(tags.get(key, "nan")) for key in (PROGRESS_TAG, SPEED_TAG, HEARTBEAT_TAG))
-    failure = next(iter(tags.get(FAILURE_TAG, "").splitlines()), "")
-    return RunState(
-        run_id, status, metrics, failure, progress, speed, heartbeat, tags.get(HOST_TAG, ""), started, uploaded
-    )

@@ -7,24 +7,31 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
+from analysis.interrupted import leave
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupted(BaseException):
-    """The training was asked to stop, and has saved its state. Not an Exception: nothing shall take it for a failure.
+    """The training was asked to stop. Not an Exception: nothing shall take it for a failure.
+
+    Args:
+        number: of the signal.
+        saved: whether the state was saved first.
 
     Attributes:
         code: the exit status that a shell expects, 128 and the signal's number.
     """
 
-    def __init__(self, number: int) -> None:
-        super().__init__(f"{signal.Signals(number).name}: the state is saved; the same command goes on from it")
-        self.number = number
+    def __init__(self, number: int, saved: bool = True) -> None:
+        goes_on = "the state is saved; the same command goes on from it" if saved else "the same command goes on"
+        super().__init__(f"{signal.Signals(number).name}: {goes_on}")
+        self.number, self.saved = number, saved
         self.code = 128 + number
 
-    def __reduce__(self) -> tuple[type["Interrupted"], tuple[int]]:
-        """Pickled by its number, as an exception is made anew from its arguments: joblib sends it to its parent."""
-        return Interrupted, (self.number,)
+    def __reduce__(self) -> tuple[type["Interrupted"], tuple[int, bool]]:
+        """Pickled by its arguments, as an exception is made anew from them: joblib sends it to its parent."""
+        return Interrupted, (self.number, self.saved)
 
 
 class GpuLost(BaseException):
@@ -46,6 +53,7 @@ class Requests:
 
     def __init__(self) -> None:
         self.number = 0
+        self.insisted = False
 
     def listen(self) -> dict[signal.Signals, Any]:
         """Takes the signals; whose they were until now. Outside the main thread, where Python knows none, nothing."""
@@ -54,13 +62,16 @@ class Requests:
         return {number: signal.signal(number, self.receive) for number in SIGNALS}
 
     def receive(self, number: int, _: FrameType | None) -> None:
-        """The signal handler: takes note; a second Ctrl-C stops at once.
+        """The signal handler: takes note; a second Ctrl-C stops at once, and a third one ends the process.
 
         Raises:
-            KeyboardInterrupt: the second Ctrl-C.
+            Interrupted: the second Ctrl-C; of a KeyboardInterrupt Lightning would make exit status 1.
         """
+        if number == signal.SIGINT and self.insisted:
+            leave()
         if number == signal.SIGINT and self.number:
-            raise KeyboardInterrupt
+            self.insisted = True
+            raise Interrupted(number, saved=False)
         self.number = number
 
 

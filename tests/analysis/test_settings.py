@@ -9,7 +9,8 @@ from analysis.settings import DEFAULTS, PROJECT, Settings, read_settings
 
 
 def test_the_file_holds_every_knob_at_the_default_of_the_code():
-    assert OmegaConf.to_container(OmegaConf.load(DEFAULTS)) == OmegaConf.to_container(OmegaConf.structured(Settings))
+    written = OmegaConf.to_container(OmegaConf.load(DEFAULTS), resolve=True)
+    assert written == OmegaConf.to_container(OmegaConf.structured(Settings))
 
 
 def test_words_go_over_the_file():

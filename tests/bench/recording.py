@@ -1,6 +1,8 @@
 """Workers and servers for the tests of tracking: real processes, on loopback."""
 
+import base64
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -11,7 +13,7 @@ import time
 import urllib.error
 import urllib.request
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -78,13 +80,16 @@ def free_port() -> int:
 class MlflowServer:
     """`mlflow server` on loopback, which can be killed and started again on the same port and store."""
 
-    def __init__(self, backend: str, folder: Path) -> None:
+    def __init__(
+        self, backend: str, folder: Path, words: Iterable[str] = (), environment: Mapping[str, str] | None = None
+    ) -> None:
         self.port = free_port()
         self.uri = f"http://127.0.0.1:{self.port}"
         self._command = [
             sys.executable, "-m", "mlflow", "server", "--backend-store-uri", backend, "--artifacts-destination",
-            str(folder / "artifacts"), "--host", "127.0.0.1", "--port", str(self.port), "--workers", "1",
+            str(folder / "artifacts"), "--host", "127.0.0.1", "--port", str(self.port), "--workers", "1", *words,
         ]  # fmt: skip
+        self._environment = os.environ | NO_JOBS | dict(environment or {})
         self._log = folder / "server.log"
         self.start()
 
@@ -92,7 +97,7 @@ class MlflowServer:
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 self._command,
-                env=os.environ | NO_JOBS,
+                env=self._environment,
                 cwd=self._log.parent,
                 stdout=log,
                 stderr=log,
@@ -111,6 +116,37 @@ class MlflowServer:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
+
+
+@contextmanager
+def server_with_users(folder: Path, *names: str) -> Iterator[MlflowServer]:
+    """MLflow's server with basic authentication: whoever is named may read what others made, and write their own."""
+    (folder / "auth.ini").write_text(
+        f"[mlflow]\ndefault_permission = READ\ndatabase_uri = sqlite:///{folder}/users.db\nadmin_username = admin\n"
+        "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
+    )
+    secrets = {
+        "MLFLOW_AUTH_CONFIG_PATH": str(folder / "auth.ini"),
+        "MLFLOW_AUTH_ADMIN_PASSWORD": password("admin"),
+        "MLFLOW_FLASK_SERVER_SECRET_KEY": "of a test",
+    }
+    server = MlflowServer(f"sqlite:///{folder}/mlflow.db", folder, ["--app-name", "basic-auth"], secrets)
+    try:
+        for name in names:
+            body = json.dumps({"username": name, "password": password(name)}).encode()
+            as_admin = base64.b64encode(f"admin:{password('admin')}".encode()).decode()
+            headers = {"Content-Type": "application/json", "Authorization": f"Basic {as_admin}"}
+            urllib.request.urlopen(
+                urllib.request.Request(f"{server.uri}/api/2.0/mlflow/users/create", body, headers)
+            ).close()
+        yield server
+    finally:
+        server.kill()
+
+
+def password(name: str) -> str:
+    """Of a user of `server_with_users`."""
+    return f"password-of-{name}"
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from bench.config import Composer, compose_config
 from bench.errors import ConfigError
 from bench.paths import CONF, PROJECT
 from bench.schema import Config, leaves
+from bench.sweeps.plan import plan
 
 
 @pytest.mark.parametrize(
@@ -137,3 +138,22 @@ def test_what_does_not_fit_together_is_refused_one_by_one_and_in_sweeps(override
     for compose in (compose_config, Composer().compose):
         with pytest.raises(ConfigError, match=message):
             compose(["arch=densenet121", *overrides])
+
+
+def test_a_users_own_folder_of_configuration_is_looked_in(tmp_path):
+    quick = (CONF / "protocol" / "quick.yaml").read_text(encoding="utf-8")
+    sweep = "# @package _global_\nsweep:\n  name: own\n  grids:\n    - seed: '4,5'\nhydra:\n  mode: MULTIRUN\n"
+    for name, text in {"protocol/mine": quick.replace("name: quick", "name: mine"), "sweeps/own": sweep}.items():
+        path = tmp_path / f"{name}.yaml"
+        path.parent.mkdir()
+        path.write_text(text, encoding="utf-8")
+    own = ["--config-dir", str(tmp_path)]
+    assert [one.protocol.name for one in plan([*own, "-m", "protocol=mine,quick"]).configs] == ["mine", "quick"]
+    assert [one.seed for one in plan([*own, "+sweeps=own"]).configs] == [4, 5]
+    with pytest.raises(ConfigError, match="did you mean 'mine'"):
+        plan([*own, "protocol=min"])
+    with pytest.raises(ConfigError, match="no such protocol"):
+        plan(["protocol=mine"])
+    with pytest.raises(ConfigError, match="no such folder"):
+        plan(["--config-dir", str(tmp_path / "none")])
+    assert compose_config([]).protocol.name == "quick"  # what was refused is not looked in

@@ -95,6 +95,25 @@ def test_what_was_prefetched_is_there_without_a_hub(hub, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("mend", ["prefetch", "delete"])
+def test_a_torn_file_in_the_cache_is_named_and_mended(hub, tmp_path, mend):
+    endpoint, _ = hub
+    prefetch("arch=resnet18", endpoint=endpoint, cache=tmp_path)
+    (blob,) = tmp_path.glob("models--*/blobs/*")
+    blob.write_bytes(FILE[:-3])
+    torn = locate("resnet18", endpoint=endpoint, cache=tmp_path)
+    assert "python -m bench.prefetch arch=resnet18" in torn.stderr
+    assert f"or delete {blob.resolve()}" in torn.stderr
+    away = prefetch("arch=resnet18", endpoint="http://127.0.0.1:9", cache=tmp_path)
+    assert (away.returncode, "cannot be reached" in away.stdout) == (1, True)
+    if mend == "delete":
+        blob.unlink()
+    mended = prefetch("arch=resnet18", endpoint=endpoint, cache=tmp_path)
+    assert (mended.returncode, "fetched" in mended.stdout) == (0, True)
+    assert locate("resnet18", endpoint=endpoint, cache=tmp_path).stdout.splitlines()[0] == sha256(FILE).hexdigest()
+
+
+@pytest.mark.slow
 def test_one_that_cannot_be_had_is_said_and_the_others_are_brought(hub, tmp_path):
     endpoint, _ = hub
     sweep = prefetch("-m", "arch=resnet34,resnet18", "pretrained=true,false", endpoint=endpoint, cache=tmp_path)

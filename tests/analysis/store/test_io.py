@@ -2,6 +2,8 @@ import pytest
 
 from analysis.errors import AnalysisError
 from analysis.store import io
+from analysis.store.cells import left_out, select_cells
+from analysis.store.completeness import check_complete
 from analysis.store.io import load_runs
 
 
@@ -28,7 +30,7 @@ def test_paging_loses_no_run(four_cells, monkeypatch):
 
 
 def test_an_unknown_experiment_names_those_there_are(four_cells):
-    with pytest.raises(AnalysisError, match=r"no experiment chextranfer in .*; there are Default, chextransfer"):
+    with pytest.raises(AnalysisError, match=r"no experiment chextranfer; there are: Default, chextransfer"):
         load_runs(four_cells.uri, "chextranfer")
 
 
@@ -47,10 +49,21 @@ def test_what_the_contract_does_not_name_has_a_default(store):
         ("truncate", "one", "tag truncate=one, which is not a whole number"),
     ],
 )
-def test_a_cell_with_a_bad_tag_is_refused_by_name(store, tag, value, message):
+def test_a_cell_with_a_bad_tag_costs_itself_alone_and_is_named(store, tag, value, message):
     store.add(tags={tag: value})
+    store.add("resnet18")
+    runs = load_runs(store.uri, "chextransfer").sort_values("name", ignore_index=True)
+    assert runs["status"].tolist() == [io.UNREADABLE, "FINISHED"]
+    assert message in runs.loc[0, "failure"]
+    cells = select_cells(runs, {}, "chextransfer")
+    assert cells["arch"].tolist() == ["resnet18"]
+    assert message in left_out(runs).loc[0, "reason"]
+    named = {"experiment": "chextransfer", "allow_missing": False}
+    with pytest.raises(AnalysisError, match=f"1 of the 2 cells .* are missing: densenet121.*{message}"):
+        check_complete(runs, cells, {}, **named)
+    assert message in check_complete(runs, cells, {}, **named | {"allow_missing": True})[0]
     with pytest.raises(AnalysisError, match=message):
-        load_runs(store.uri, "chextransfer")
+        select_cells(runs[:1], {}, "chextransfer")
 
 
 def test_overridden_protocols_are_told_apart(store):

@@ -28,7 +28,7 @@ def known(monkeypatch):
 
     def say(*pairs):
         store = FakeStore({identify(config).cell.hash: run for config, run in pairs if run is not None})
-        monkeypatch.setattr(module, "store_of", lambda _: store)
+        monkeypatch.setattr(module, "store_of", lambda *_, **__: store)
         return store
 
     return say

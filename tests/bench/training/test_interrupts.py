@@ -21,8 +21,9 @@ def test_a_signal_is_held_back_and_noted(number):
 def test_a_second_ctrl_c_stops_at_once():
     with deferred():
         os.kill(os.getpid(), signal.SIGINT)
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(Interrupted) as stop:
             os.kill(os.getpid(), signal.SIGINT)
+    assert (stop.value.code, "saved" in str(stop.value)) == (130, False)
 
 
 def test_outside_the_main_thread_nothing_is_held_back():
@@ -46,3 +47,5 @@ def test_it_is_no_failure_and_says_what_a_shell_expects():
     assert "SIGTERM" in str(stop)
     sent = pickle.loads(pickle.dumps(stop))
     assert (sent.code, str(sent)) == (143, str(stop))
+    sent = pickle.loads(pickle.dumps(Interrupted(signal.SIGINT, saved=False)))
+    assert (sent.code, "saved" in str(sent)) == (130, False)
