@@ -28,6 +28,7 @@ def outlook(console: Console, sweep: Sweep) -> list[CellState]:
     console.print(f"[bold]{len(cells)} cells:[/] {', '.join(said)}", highlight=False)
     if sweep.left_out:
         console.print(f"{len(sweep.left_out)} left out: their architecture has no such depth", highlight=False)
+    _advise(console, cells, sweep.configs[0].retry)
     left = seconds_left(cells)
     if left > 0:
         console.print(f"about {duration(left)} of training left, one cell after the other", highlight=False)
@@ -50,6 +51,7 @@ def closing_table(console: Console, configs: Sequence[Config], cells: Sequence[C
     for cell in cells:
         if cell.state != "done":
             console.print(f"[red]{cell.name}[/]: {escape(cell.problem)}", soft_wrap=True, highlight=False)
+    _advise(console, cells, configs[0].retry)
     tracking = configs[0].tracking
     console.print(
         f"compare:  mlflow ui --backend-store-uri {mask(resolve_uri(tracking.uri))}", soft_wrap=True, highlight=False
@@ -57,6 +59,15 @@ def closing_table(console: Console, configs: Sequence[Config], cells: Sequence[C
     report = f"report:   python -m analysis.report experiment={tracking.experiment} tracking.uri={mask(tracking.uri)}"
     console.print(report, soft_wrap=True, highlight=False)
     return int(any(cell.state != "done" for cell in cells))
+
+
+def _advise(console: Console, cells: Sequence[CellState], retry: str) -> None:
+    """Says how cells that failed are trained again; those without a run are looked at anew in any case."""
+    failed = sum(cell.state == "failed" and cell.run is not None for cell in cells)
+    if failed and retry != "failed":
+        console.print(
+            f"{failed} failed and stay so: mend the reason, and add retry=failed to train them again", highlight=False
+        )
 
 
 def states_table(cells: Sequence[CellState], *, now: float) -> Table:

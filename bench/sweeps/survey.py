@@ -89,7 +89,8 @@ def _state(config: Config, cell: str, problem: str, run: RunState | None, now: f
     if run.status == "RUNNING" and not now - heard > SILENT_SECONDS:
         return CellState(name, arch, cell, "running", run, f"running on {run.host}")
     progress = "" if math.isnan(run.progress) else f" at {run.progress:.0%}"
-    return CellState(name, arch, cell, "missing", run, f"interrupted{progress}; goes on when started again")
+    why = f" by {run.failure}" if run.failure else ""
+    return CellState(name, arch, cell, "missing", run, f"interrupted{progress}{why}; goes on when started again")
 
 
 def seconds_left(cells: Sequence[CellState]) -> float:

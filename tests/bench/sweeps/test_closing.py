@@ -53,6 +53,14 @@ def test_a_folder_that_is_no_data_set_is_said(configure, console):
     assert "resnet18-scratch-t0-s0: data.root=/no/such: no such folder" in text
 
 
+@pytest.mark.parametrize("retry", ["none", "failed"])
+def test_a_failed_cell_says_how_it_is_trained_again(configure, console, retry):
+    failed = CellState("a", "resnet18", "0a", "failed", RunState("r", "FAILED", {}, failure="why"), "why")
+    unread = CellState("b", "resnet18", "", "failed", None, "no such folder")  # looked at anew in any case
+    closing_table(console, [configure(f"retry={retry}")], [failed, unread])
+    assert ("1 failed and stay so: mend the reason, and add retry=failed" in console.export_text()) == (retry == "none")
+
+
 def test_states_that_are_known_are_not_asked_for_again(configure, console, monkeypatch):
     monkeypatch.setattr("bench.sweeps.closing.survey", None)
     done = CellState("a", "resnet18", "0a", "done", RunState("r", "FINISHED", {}), "")

@@ -19,7 +19,7 @@ import torch
 from bench.cells import assembly, runner
 from bench.cells.identify import identify
 from bench.cells.runner import run_cell
-from bench.errors import BatchTooLargeError, StorageError, TrainingError
+from bench.errors import BatchTooLargeError, LostProcessError, StorageError, TrainingError
 from bench.networks import heads
 from bench.networks.models import build_model
 from bench.tracking import stores
@@ -256,6 +256,19 @@ def test_out_of_memory_names_the_setting(configure, little_memory):
     config = configure(*STEPPED)
     with pytest.raises(BatchTooLargeError, match=r"with 16 images at once: give protocol.micro_batch=8"):
         run_cell(config, store_of(config))
+    assert store_of(config).find(identify(config).cell.hash).status == "KILLED"
+    for remedy in ("protocol.micro_batch=8", "trainer.on_oom=accumulate"):
+        typed = configure(*STEPPED, remedy)
+        assert run_cell(typed, store_of(typed)).status == "FINISHED"
+
+
+def test_the_same_command_goes_on_once_there_is_memory(configure, monkeypatch):
+    config = configure(*STEPPED)
+    with monkeypatch.context() as patch:
+        patch.setattr(training.Classifier, "forward", lambda *_: of_this_machine())
+        with pytest.raises(BatchTooLargeError):
+            run_cell(config, store_of(config))
+    assert run_cell(config, store_of(config)).status == "FINISHED"
 
 
 def test_on_request_it_goes_on_with_half_the_images_as_another_cell(configure, little_memory):
@@ -286,8 +299,8 @@ def test_a_full_disk_is_said_and_the_state_before_is_kept(configure, monkeypatch
             run_cell(config, store_of(config))
     assert _step(Path(config.outputs)) == 3
     assert not list(Path(config.outputs).glob(f"*/fit-*/.{kind}*")), "what was half written is gone"
-    again = configure(*STEPPED, "protocol.checkpoints.keep=9", "retry=failed")
-    assert run_cell(again, store_of(config)).status == "FINISHED"
+    assert store_of(config).find(identify(config).cell.hash).status == "KILLED"
+    assert run_cell(config, store_of(config)).status == "FINISHED"
 
 
 def test_a_cpus_freed_memory_is_kept_from_step_to_step(configure, monkeypatch):
@@ -369,10 +382,10 @@ def test_a_killed_rank_is_said_and_the_cell_goes_on(configure, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(Bookkeeper, "on_train_batch_end", kill)
-        with pytest.raises(TrainingError, match=r"rank 1 of 2 was killed by signal 9.*retry=failed"):
+        with pytest.raises(LostProcessError, match=r"rank 1 of 2 was killed by signal 9.*same command goes on"):
             run_cell(config, store_of(config))
-    assert store_of(config).find(identify(config).cell.hash).status == "FAILED"
-    for one in (configure(*own, "retry=failed"), whole):
+    assert store_of(config).find(identify(config).cell.hash).status == "KILLED"
+    for one in (config, whole):
         run_cell(one, store_of(one))
     pd.testing.assert_frame_equal(frame(config), frame(whole), check_exact=True)
 
