@@ -1,5 +1,6 @@
 """`python -m bench.run`: one cell, or with `-m` or `+sweeps=NAME` many. Help and refusals import no torch."""
 
+import math
 import signal
 import sys
 from collections.abc import Sequence
@@ -10,10 +11,10 @@ import hydra
 from omegaconf import DictConfig
 from rich.console import Console
 
-from bench import config
+from bench import config, overrides
 from bench.errors import BenchError, ConfigError
 from bench.paths import CONF
-from bench.sweeps.plan import Job, Sweep, plan
+from bench.sweeps.plan import CLUSTERS, Job, Sweep, check_roots, plan
 
 if TYPE_CHECKING:
     from bench.sweeps.survey import CellState
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 DRY_RUN = "--dry-run"
 ROUNDS = 3
 """Times that a sweep is begun where the launcher's own processes are killed, as by the kernel when memory is short."""
-CLUSTERS = {"hydra/launcher=submitit_slurm", "hydra/launcher=ray"}
 PRECISION_NOTE = (
     "[yellow]note:[/] trainer.precision=auto is decided by the machine that trains, and is part of what a cell is. "
     "Where the nodes' processors differ from this machine's give trainer.precision=bf16 or fp32; else what is said "
@@ -36,7 +36,7 @@ console = Console(width=None if sys.stdout.isatty() else WIDE)
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
 def job(composed: DictConfig) -> float:
-    """One cell, or a search by another of Hydra's sweepers."""
+    """One cell."""
     from bench.sweeps.work import work
 
     return work(composed)
@@ -49,13 +49,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = [text for text in arguments if text != DRY_RUN]
     try:
         sweep = plan(arguments)
+        if sweep is not None:
+            check_roots(sweep)
         if dry and sweep is not None and sweep.searched:
             raise ConfigError(f"{DRY_RUN}: a search chooses its cells as it goes; there is no list to show")
     except BenchError as error:
         print(f"bench.run: {error}", file=sys.stderr)  # noqa: T201  # plain, for logs and pipes
         return 2
     config.register()
-    sys.argv[1:] = [config.spell(text) for text in arguments]
+    sys.argv[1:] = [overrides.spell(text) for text in arguments]
     if sweep is None:
         job()
         return 0
@@ -81,7 +83,9 @@ def _run(sweep: Sweep) -> int:
     cells = None
     _bring_in(sweep)
     try:
-        if sweep.multirun and not sweep.searched:
+        if sweep.searched:
+            return _search(sweep)
+        if sweep.multirun:
             crashed, cells = _launch(sweep)
         else:
             job()
@@ -93,10 +97,34 @@ def _run(sweep: Sweep) -> int:
     except KeyboardInterrupt:  # not while a cell trains here: between two, or in the launcher of others
         console.print("stopped; the same command goes on")
         return 128 + signal.SIGINT
+    _say_crashed(crashed)
+    done = closing_table(console, sweep.configs, cells)
+    return max(done, int(bool(crashed)))
+
+
+def _search(sweep: Sweep) -> int:
+    """Searches, and closes with a table of the trials; 0 where one has finished."""
+    from bench.sweeps.closing import closing_table
+    from bench.sweeps.launch import launch
+    from bench.sweeps.search import search
+    from bench.sweeps.work import work
+
+    best: list[float] = []
+
+    def run(jobs: Sequence[Job], first: int) -> Sequence[float]:
+        ended = launch(jobs, sweep.plain, work, first=first)
+        _say_crashed(ended.crashed)
+        reached = ended.reached or [math.nan] * len(jobs)
+        best.extend(value for value in reached if not math.isnan(value))
+        return reached
+
+    closing_table(console, search(sweep, run, console) or sweep.configs)
+    return int(not best)
+
+
+def _say_crashed(crashed: Sequence[str]) -> None:
     for line in crashed:
         console.print(f"[red]crashed:[/] {line}", soft_wrap=True, highlight=False)
-    done = 0 if sweep.searched else closing_table(console, sweep.configs, cells)
-    return max(done, int(bool(crashed)))
 
 
 def _bring_in(sweep: Sweep) -> None:
@@ -132,7 +160,7 @@ def _launch(sweep: Sweep) -> tuple[list[str], "list[CellState] | None"]:
         if not todo:
             return [], cells
         try:
-            return launch(todo, sweep.plain, work), None
+            return launch(todo, sweep.plain, work).crashed, None
         except WorkerDiedError as error:
             died = str(error)
             console.print(f"[red]{died}[/]; what is left is started again", soft_wrap=True, highlight=False)

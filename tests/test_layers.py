@@ -128,7 +128,14 @@ def test_nothing_is_too_long_without_a_reason():
 
 
 LAYERS = [
-    {"analysis.errors", "analysis.reference", "analysis.settings", "analysis.statistics", "analysis.views"},
+    {
+        "analysis.errors",
+        "analysis.printing",
+        "analysis.reference",
+        "analysis.settings",
+        "analysis.statistics",
+        "analysis.views",
+    },
     {"analysis.units"},
     {"analysis.evaluation"},
     {"analysis.tables"},
@@ -136,7 +143,7 @@ LAYERS = [
     {"analysis.results", "analysis.figures"},
     {"analysis.page"},
     {"analysis.report", "analysis.paper"},
-    {"bench.errors", "bench.paths", "bench.extras", "bench.quiet", "bench.schema", "bench.schedule"},
+    {"bench.errors", "bench.overrides", "bench.paths", "bench.extras", "bench.quiet", "bench.schema", "bench.schedule"},
     {"bench.networks"},
     {"bench.config"},
     {"bench.data", "bench.tracking"},

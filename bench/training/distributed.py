@@ -85,8 +85,8 @@ def _check(others: Sequence[BaseProcess]) -> None:
             rank = f"rank {number} of {len(others) + 1}"
             if process.exitcode < 0:
                 raise LostProcessError(
-                    f"{rank} was killed by signal {-process.exitcode}, for want of memory perhaps; the same command goes "
-                    "on from the last saved state"
+                    f"{rank} was killed by signal {-process.exitcode}, for want of memory perhaps; the same command "
+                    "goes on from the last saved state"
                 )
             raise TrainingError(
                 f"{rank} ended with exit status {process.exitcode}, and what it said stands above; mend that, and the "

@@ -43,8 +43,8 @@ def write_whole(path: Path, content: bytes) -> None:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
         raise StorageError(
-            f"{path}: cannot be written ({error.strerror}); free some room and start the same command again: it goes on "
-            "from the last saved state. With another folder, outputs=DIR, it begins anew"
+            f"{path}: cannot be written ({error.strerror}); free some room and start the same command again: it goes "
+            "on from the last saved state. With another folder, outputs=DIR, it begins anew"
         ) from None
 
 

@@ -276,7 +276,7 @@ def test_on_request_it_goes_on_with_half_the_images_as_another_cell(configure, l
     done = run_cell(config, store_of(config))
     smaller = configure(*STEPPED, "protocol.micro_batch=8")
     assert done.run_id == store_of(config).find(identify(smaller).cell.hash).run_id
-    assert store_of(config).find(identify(config).cell.hash).status == "FAILED"
+    assert store_of(config).find(identify(config).cell.hash).status == "KILLED"
     assert done.status == "FINISHED"
 
 
