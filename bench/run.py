@@ -11,6 +11,7 @@ import hydra
 from omegaconf import DictConfig
 from rich.console import Console
 
+from analysis.printing import FORGIVING
 from bench import config, overrides
 from bench.errors import BenchError, ConfigError
 from bench.paths import CONF
@@ -31,7 +32,7 @@ PRECISION_NOTE = (
 WIDE = 120
 """Characters of a line that goes to a file or a pipe."""
 
-console = Console(width=None if sys.stdout.isatty() else WIDE)
+console = Console(file=FORGIVING, width=None if sys.stdout.isatty() else WIDE)
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")

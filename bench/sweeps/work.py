@@ -4,6 +4,8 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from rich.console import Console
 
+from analysis.printing import FORGIVING
+
 
 def work(composed: DictConfig) -> float:
     """Runs one cell; its failure is recorded and said, and does not stop the sweep's others.
@@ -22,7 +24,7 @@ def work(composed: DictConfig) -> float:
     from bench.tracking.stores import store_of
 
     quiet()
-    console = Console()
+    console = Console(file=FORGIVING)
     job, size = HydraConfig.get().job, composed.sweep.size
     where = f"cell {job.num + 1} of {size}" if size > 1 else "cell"
     try:

@@ -7,9 +7,18 @@ from typing import Any
 
 from pytorch_lightning.callbacks import RichProgressBar
 
+from analysis.printing import FORGIVING
+
 
 class ProgressBar(RichProgressBar):
-    """Rich's progress bar with the metrics and without the tracking run's id."""
+    """Rich's progress bar with the metrics and without the tracking run's id; what it cannot show stops nothing.
+
+    Args:
+        leave: whether it stays when it is done.
+    """
+
+    def __init__(self, *, leave: bool = False) -> None:
+        super().__init__(leave=leave, console_kwargs={"file": FORGIVING})
 
     def get_metrics(self, *arguments: Any) -> Any:
         """What stands behind the bar."""
