@@ -10,6 +10,7 @@ from pathlib import Path
 
 from analysis.store.uris import mask
 from bench.errors import StorageError, SurroundingsError
+from bench.overrides import typed
 from bench.tracking.claims import Claim, ClaimLostError
 from bench.tracking.delivery import Courier, SupersededError
 from bench.tracking.server import UnavailableError
@@ -130,7 +131,8 @@ class Record:
         if reason:
             logger.warning(
                 "%s: recorded on this machine (%s) and not wholly in MLflow, as %s. Start the same command again, or "
-                "`python -m bench.sync`", self._spool.summary().name, self._spool.folder, reason,
+                "`python -m bench.sync %s %s`", self._spool.summary().name, self._spool.folder, reason,
+                typed("outputs", self._spool.folder.parents[2]), typed("tracking.uri", mask(self._courier.uri)),
             )  # fmt: skip
 
     def discard(self) -> None:
