@@ -23,6 +23,8 @@ $(TOOLS): $(INSTALLED)
 	@touch $@
 
 demo: $(INSTALLED) ## a small sweep on generated data, then report/index.html; minutes on two cores
+	@echo 'make demo, on two free cores: about 5 minutes to pretrain two networks on generated textures, then 4 for generated'
+	@echo 'radiographs, four cells and the report; beside other work longer. Typed again after a stop, it goes on where it was.'
 	$(BIN)/python -m bench.pretrain -m arch=resnet18,efficientnet_b0 source=textures
 	$(BIN)/python -m bench.run +sweeps=demo
 	$(BIN)/python -m analysis.report experiment=demo

@@ -13,9 +13,9 @@ from rich.console import Console
 from rich.table import Table
 
 from analysis.interrupted import run_command
-from bench.config import compose_config
-from bench.errors import ConfigError
+from bench.command import command
 from bench.networks.registry import ARCHITECTURES
+from bench.schema import ArchitecturesConfig
 
 COLUMNS = ("arch", "truncate", "last_module", "parameters", "channels", "stride", "weights", "imagenet_top1")
 """imagenet_top1 is timm's figure for the pinned weights, 0 to 1; it belongs to the whole network only, and is empty
@@ -57,21 +57,26 @@ def rows(outputs: int) -> Iterator[dict[str, Any]]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Prints the table; 2 where the command line is wrong."""
-    try:
-        settings = compose_config(list(sys.argv[1:] if arguments is None else arguments), "architectures")
-    except ConfigError as error:
-        print(f"bench.architectures: {error}", file=sys.stderr)  # noqa: T201  # plain, for logs and pipes
-        return 2
+    return command("architectures", work, arguments)
+
+
+def work(jobs: Sequence[ArchitecturesConfig]) -> int:
+    """Prints the table of each job."""
+    for settings in jobs:
+        _show(settings)
+    return 0
+
+
+def _show(settings: ArchitecturesConfig) -> None:
     if settings.csv:
         writer = csv.DictWriter(sys.stdout, COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows(settings.outputs))
-        return 0
+        return
     table = Table(*COLUMNS)
     for row in rows(settings.outputs):
         table.add_row(*(f"{value:,}" if isinstance(value, int) else str(value) for value in row.values()))
     Console(width=max(WIDTH, Console().width)).print(table)
-    return 0
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from typing import Any
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Glob, Override
 from hydra.errors import ConfigCompositionException, HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -25,21 +25,9 @@ from bench.groups import searched as searched
 from bench.networks.modes import check_adapt
 from bench.networks.registry import architecture, check_depth, check_size
 from bench.networks.weights import check_source
+from bench.overrides import ENTRIES, spell, typed, values
 from bench.paths import CONF
 from bench.schema import SCHEMAS, Config, leaves, problem
-
-SHORT = {"weights": "weights.source", "data.uncertain": "data.uncertain.default"}
-"""Keys that may be typed for the one entry of theirs that is meant most."""
-ENTRIES = "data.uncertain."
-"""A mapping whose keys the schema does not know: Hydra asks for a mark where one is added."""
-
-
-def spell(override: str) -> str:
-    """An override in the form that Hydra's grammar wants: `weights=run:1a` is `weights.source='run:1a'`."""
-    key, found, value = override.partition("=")
-    if found and key in SHORT and not value.startswith("{"):
-        return f"{SHORT[key]}={value}"
-    return f"++{override}" if key.startswith(ENTRIES) and key != SHORT["data.uncertain"] else override
 
 
 def parse(overrides: Sequence[str]) -> list[Override]:
@@ -49,12 +37,20 @@ def parse(overrides: Sequence[str]) -> list[Override]:
         ConfigError: a text that is not `key=value`.
     """
     register()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
+        return [_parse(parser, text) for text in overrides]
+
+
+def _parse(parser: OverridesParser, text: str) -> Override:
     try:
-        with initialize_config_dir(str(CONF), version_base="1.3"):
-            loader = GlobalHydra.instance().config_loader()
-            return OverridesParser.create(config_loader=loader).parse_overrides([spell(text) for text in overrides])
+        return parser.parse_overrides([spell(text)])[0]
     except HydraException as error:
-        raise ConfigError(str(error).strip().splitlines()[0]) from None
+        key, found, value = text.partition("=")
+        said = str(error).strip().splitlines()[0]
+        if not found:
+            raise ConfigError(f"{text}: not of the form key=value ({said})") from None
+        raise ConfigError(f"{text}: the value must be quoted, as in {typed(key, value)} ({said})") from None
 
 
 def check_keys(overrides: Sequence[str], primary: str) -> None:
@@ -68,6 +64,11 @@ def check_keys(overrides: Sequence[str], primary: str) -> None:
         key = override.key_or_group
         if key.split(".")[0].split("/")[0] == "hydra":
             continue
+        if override.is_delete():
+            raise ConfigError(f"{override.input_line}: a key cannot be taken away; give it a value, {key}=...")
+        if isinstance(override.value(), Glob) and (key not in options or not values(override)):
+            there = ", ".join(options[key]) if key in options else f"none, as only {', '.join(options)} are files"
+            raise ConfigError(f"{override.input_line}: glob(...) chooses among files of conf/{key}/; there are {there}")
         if key in options:
             _check_options(key, values(override), options[key])
         elif key not in keys and not key.startswith(ENTRIES):
@@ -75,13 +76,6 @@ def check_keys(overrides: Sequence[str], primary: str) -> None:
             near = difflib.get_close_matches(key, known, n=1)
             hint = f"did you mean '{near[0]}'? " if near else ""
             raise ConfigError(f"unknown key '{key}'; {hint}Valid keys: {', '.join(known)}")
-
-
-def values(override: Override) -> list[str]:
-    """The values that an override stands for, as text: two for `seed=0,1`, one for `seed=0`."""
-    if override.is_sweep_override():
-        return list(override.sweep_string_iterator())
-    return [str(override.get_value_element_as_str())]
 
 
 def _check_options(key: str, chosen: Sequence[str], options: Sequence[str]) -> None:
@@ -148,7 +142,7 @@ class Composer:
         chosen = tuple(text for text, override in parsed.items() if override.key_or_group in self._options)
         composed, base = self._base(chosen)
         plain = {text: override for text, override in parsed.items() if text not in chosen}
-        if base is None or any(override.is_delete() for override in plain.values()):
+        if base is None:
             return compose_config(overrides, self._primary)
         made = copy.deepcopy(base)
         for text, override in plain.items():

@@ -25,7 +25,11 @@ class TrackingError(BenchError):
     """A tracking store that cannot be used."""
 
 
-class StorageError(BenchError):
+class SurroundingsError(BenchError):
+    """What stopped a cell lies outside it (disk, memory, another process): the same command, started again, goes on."""
+
+
+class StorageError(SurroundingsError):
     """A file that cannot be written."""
 
 
@@ -41,8 +45,12 @@ class BrokenLossError(TrainingError):
         self.step = step
 
 
-class BatchTooLargeError(BenchError):
-    """A batch that does not fit into the device's memory."""
+class BatchTooLargeError(SurroundingsError):
+    """A batch that does not fit into the device's memory, as it is used now."""
+
+
+class LostProcessError(SurroundingsError):
+    """A process of a command's own was killed."""
 
 
 class MachineError(BenchError):

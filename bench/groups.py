@@ -11,13 +11,14 @@ from yaml import YAMLError
 
 from bench.errors import ConfigError
 from bench.paths import CONF, SWEEPS
-from bench.schema import SCHEMAS
+from bench.schema import SCHEMAS, SearchConfig
 
 
 def register() -> None:
     """Makes the schemas known to Hydra; may be called more than once."""
     for name, node in SCHEMAS.items():
         ConfigStore.instance().store(name=f"{name}_schema", node=node)
+    ConfigStore.instance().store(group="hydra/sweeper", name="optuna", node=SearchConfig, provider="bench")
     for path, node in _sweeps().items():
         ConfigStore.instance().store(group="sweeps", name=path.stem, node=node, package="_global_")
 

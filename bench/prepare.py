@@ -19,7 +19,7 @@ from bench import config
 from bench.errors import BenchError, ConfigError
 from bench.paths import CONF
 from bench.schema import Config
-from bench.sweeps.plan import plan
+from bench.sweeps.plan import check_roots, plan
 
 console = Console()
 
@@ -65,6 +65,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     try:
         sweep = plan(arguments)
+        if sweep is not None and sweep.searched:
+            raise ConfigError("a search chooses its cells as it goes; name the data set alone")
+        if sweep is not None:
+            check_roots(sweep)
         jobs = [] if sweep is None else [config.compose_config(overrides) for overrides in sweep.jobs]
     except ConfigError as error:
         print(f"bench.prepare: {error}", file=sys.stderr)  # noqa: T201  # plain, for logs and pipes

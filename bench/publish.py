@@ -5,6 +5,7 @@ registered; the experiment's description links to both. Called again, it brings 
 """
 
 import json
+import shlex
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -60,7 +61,7 @@ def read_report(folder: Path, experiment: str) -> Report:
     Raises:
         ConfigError: there is no whole report of that experiment.
     """
-    again = f"python -m analysis.report experiment={experiment} out={folder}"
+    again = f"python -m analysis.report {shlex.join([f'experiment={experiment}', f'out={folder}'])}"
     try:
         origin = json.loads((folder / "provenance.json").read_bytes())
         verdicts = json.loads((folder / "verdicts.json").read_bytes())

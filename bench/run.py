@@ -1,5 +1,6 @@
 """`python -m bench.run`: one cell, or with `-m` or `+sweeps=NAME` many. Help and refusals import no torch."""
 
+import math
 import os
 import signal
 import sys
@@ -12,11 +13,12 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from analysis.interrupted import run_command
-from bench import config, waiting
+from analysis.printing import FORGIVING
+from bench import config, overrides, waiting
 from bench.command import say_environment
 from bench.errors import BenchError, ConfigError
 from bench.paths import CONF
-from bench.sweeps.plan import Job, Sweep, plan
+from bench.sweeps.plan import CLUSTERS, Job, Sweep, check_roots, plan
 
 if TYPE_CHECKING:
     from bench.sweeps.survey import CellState
@@ -26,7 +28,6 @@ ROUNDS = 3
 """Times that a sweep is begun where the launcher's own processes are killed, as by the kernel when memory is short."""
 BEGUN = "BENCH_BEGUN"
 """Environment variable: how often this command was begun, since a GPU was lost."""
-CLUSTERS = {"hydra/launcher=submitit_slurm", "hydra/launcher=ray"}
 PRECISION_NOTE = (
     "[yellow]note:[/] trainer.precision=auto is decided by the machine that trains, and is part of what a cell is. "
     "Where the nodes' processors differ from this machine's give trainer.precision=bf16 or fp32; else what is said "
@@ -36,12 +37,12 @@ PRECISION_NOTE = (
 WIDE = 120
 """Characters of a line that goes to a file or a pipe."""
 
-console = Console(width=None if sys.stdout.isatty() else WIDE)
+console = Console(file=FORGIVING, width=None if sys.stdout.isatty() else WIDE)
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
 def job(composed: DictConfig) -> float:
-    """One cell, or a search by another of Hydra's sweepers."""
+    """One cell."""
     from bench.sweeps.work import work
 
     return work(composed)
@@ -54,6 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = [text for text in arguments if text != DRY_RUN]
     try:
         sweep = plan(arguments)
+        if sweep is not None:
+            check_roots(sweep)
         if dry and sweep is not None and sweep.searched:
             raise ConfigError(f"{DRY_RUN}: a search chooses its cells as it goes; there is no list to show")
     except BenchError as error:
@@ -63,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         say_environment(sweep.configs, arguments)
     waiting.choose()
     config.register()
-    sys.argv[1:] = [config.spell(text) for text in arguments]
+    sys.argv[1:] = [overrides.spell(text) for text in arguments]
     if sweep is None:
         job()
         return 0
@@ -106,7 +109,9 @@ def _run(sweep: Sweep) -> int:
     cells = None
     _bring_in(sweep)
     try:
-        if sweep.multirun and not sweep.searched:
+        if sweep.searched:
+            return _search(sweep)
+        if sweep.multirun:
             crashed, cells = _launch(sweep)
         else:
             job()
@@ -118,10 +123,34 @@ def _run(sweep: Sweep) -> int:
     except KeyboardInterrupt:  # not while a cell trains here: between two, or in the launcher of others
         console.print("stopped; the same command goes on")
         return 128 + signal.SIGINT
+    _say_crashed(crashed)
+    done = closing_table(console, sweep.configs, cells)
+    return max(done, int(bool(crashed)))
+
+
+def _search(sweep: Sweep) -> int:
+    """Searches, and closes with a table of the trials; 0 where one has finished."""
+    from bench.sweeps.closing import closing_table
+    from bench.sweeps.launch import launch
+    from bench.sweeps.search import search
+    from bench.sweeps.work import work
+
+    best: list[float] = []
+
+    def run(jobs: Sequence[Job], first: int) -> Sequence[float]:
+        ended = launch(jobs, sweep.plain, work, first=first)
+        _say_crashed(ended.crashed)
+        reached = ended.reached or [math.nan] * len(jobs)
+        best.extend(value for value in reached if not math.isnan(value))
+        return reached
+
+    closing_table(console, search(sweep, run, console) or sweep.configs)
+    return int(not best)
+
+
+def _say_crashed(crashed: Sequence[str]) -> None:
     for line in crashed:
         console.print(f"[red]crashed:[/] {line}", soft_wrap=True, highlight=False)
-    done = 0 if sweep.searched else closing_table(console, sweep.configs, cells)
-    return max(done, int(bool(crashed)))
 
 
 def _bring_in(sweep: Sweep) -> None:
@@ -161,7 +190,7 @@ def _launch(sweep: Sweep) -> tuple[list[str], "list[CellState] | None"]:
         if not todo:
             return [], cells
         try:
-            return launch(todo, sweep.plain, work), None
+            return launch(todo, sweep.plain, work).crashed, None
         except WorkerDiedError as error:
             died = str(error)
             console.print(f"[red]{died}[/]; what is left is started again", soft_wrap=True, highlight=False)

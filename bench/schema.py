@@ -315,6 +315,18 @@ class SyncConfig:
     outputs: str = MISSING
 
 
+@dataclass
+class SearchConfig:
+    """`hydra/sweeper=optuna`: how a search chooses its cells (`bench.sweeps.search`)."""
+
+    _target_: str = "bench.sweeps.search"
+    n_trials: int = _at_least(1, 20)
+    n_jobs: int = _at_least(1, 1)
+    direction: str = _one_of("maximize", "minimize", default="maximize")
+    sampler: str = _one_of("tpe", "random", default="tpe")
+    seed: int = _at_least(0, 0)
+
+
 SCHEMAS: dict[str, type] = {
     "config": Config,
     "pretrain": PretrainConfig,

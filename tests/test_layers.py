@@ -128,7 +128,7 @@ def test_nothing_is_too_long_without_a_reason():
 
 
 LAYERS = [
-    {"analysis.errors", "analysis.interrupted", "analysis.places", "analysis.reference"},
+    {"analysis.errors", "analysis.interrupted", "analysis.places", "analysis.printing", "analysis.reference"},
     {"analysis.settings", "analysis.statistics", "analysis.views"},
     {"analysis.units"},
     {"analysis.evaluation"},
@@ -137,7 +137,10 @@ LAYERS = [
     {"analysis.results", "analysis.figures"},
     {"analysis.page"},
     {"analysis.report", "analysis.paper"},
-    {"bench.errors", "bench.paths", "bench.extras", "bench.quiet", "bench.waiting", "bench.schema", "bench.schedule"},
+    {
+        *("bench.errors", "bench.overrides", "bench.paths", "bench.extras", "bench.quiet", "bench.waiting"),
+        *("bench.schema", "bench.schedule"),
+    },
     {"bench.networks"},
     {"bench.groups"},
     {"bench.config"},

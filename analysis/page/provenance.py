@@ -2,6 +2,7 @@
 
 import platform
 import re
+import shlex
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -32,7 +33,7 @@ def provenance(
     return {
         "tracking_uri": mask(resolve_uri(settings.tracking.uri)),
         "experiment": settings.experiment,
-        "command": mask(" ".join(["python", "-m", "analysis.report", *words])),
+        "command": mask(shlex.join(["python", "-m", "analysis.report", *words])),
         "git": commit(CHECKOUT) if CHECKOUT else "unknown",
         "versions": {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES},
         "created": datetime.now(UTC).isoformat(timespec="seconds"),

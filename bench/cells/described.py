@@ -7,7 +7,6 @@ from analysis.store.uris import mask
 from bench.cells.assembly import words
 from bench.cells.environment import git_commit
 from bench.cells.identify import Found
-from bench.data.tasks import choose
 from bench.networks.models import normalisation
 
 UNSAID = ("sweep.grids", "sweep.sixteen", "sweep.size", "retry")
@@ -47,13 +46,13 @@ def params(found: Found) -> dict[str, Any]:
     flat = {key: value for key, value in _flatten(dataclasses.asdict(config)).items() if key not in UNSAID}
     inputs = normalisation(found.cell.row, found.weights, in_chans=config.arch.in_chans)
     flat["tracking.uri"] = mask(config.tracking.uri)  # it may hold a password, and a run's params are for everybody
-    flat["evaluation.tasks"] = ",".join(choose("evaluation.tasks", config.evaluation.tasks, found.data.tasks))
+    flat["evaluation.tasks"] = ",".join(config.evaluation.tasks)
     return flat | {"input.mean": words(inputs.mean), "input.std": words(inputs.std)}
 
 
 def _policies(uncertain: dict[str, str]) -> str:
     """`u-ignore`, or `u-ignore, edema: u-ones` where a task has its own."""
-    own = [f"{task}: {policy}" for task, policy in sorted(uncertain.items()) if task != "default"]
+    own = [f"{task}: {policy}" for task, policy in sorted(uncertain.items()) if policy != uncertain["default"]]
     return ", ".join([uncertain["default"], *own])
 
 

@@ -47,4 +47,4 @@ def identify(config: Config, data: DataSet | None = None, runs: Runs | None = No
             problem = error
     used = dataclasses.replace(config.trainer, precision=precision(config.trainer, row.family))
     resolved = dataclasses.replace(config, trainer=used)
-    return Found(make_cell(resolved, row, data.fingerprint, weights), data, weights, problem)
+    return Found(make_cell(resolved, row, data, weights), data, weights, problem)

@@ -18,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from bench.data.decode import BadImage, decode
 from bench.data.store import FIELDS, Chunk, Store
-from bench.errors import DataError
+from bench.errors import LostProcessError
 
 CHUNK = 128
 """Images that are decoded and written together: 16 MB at 320 px, so that waiting for the disk costs little."""
@@ -90,7 +90,7 @@ def decode_all(root: Path, paths: Sequence[str], shorter_side: int, *, size: int
         processes: to decode in; few images are decoded in this one.
 
     Raises:
-        DataError: a process was killed, for want of memory for example.
+        LostProcessError: a process was killed, for want of memory for example.
     """
     chunks = [paths[start : start + CHUNK] for start in range(0, len(paths), CHUNK)]
     if processes == 1 or size <= ALONE:
@@ -108,9 +108,9 @@ def decode_all(root: Path, paths: Sequence[str], shorter_side: int, *, size: int
                     yield from (future.result() for future in done)
             yield from (future.result() for future in running)
         except BrokenProcessPool:
-            raise DataError(
+            raise LostProcessError(
                 f"{root}: a process that decoded its images was killed, for want of memory perhaps; what was decoded "
-                "before is kept, so start again"
+                "before is kept: start the same command again"
             ) from None
         finally:
             pool.shutdown(cancel_futures=True)

@@ -91,7 +91,7 @@ class Store:
                 raise
             raise StorageError(
                 f"{self.folder}: {error.strerror}; the {self.bytes / 1e9:.2f} GB of decoded images written so far are "
-                "kept: make room, or name a larger disk with data.cache=DIR, and start again"
+                "kept: make room, or name a larger disk with data.cache=DIR, and start the same command again"
             ) from None
         self._journal_bytes += len(line)
         self.bytes += sum(image.size for image in chunk.images)

@@ -83,7 +83,7 @@ def prediction_of(run: SavedRun) -> Prediction:
     if rule.average != "probability":
         raise ExportError(
             f"run {run.run_id} averages by protocol.checkpoints.average={rule.average}; only the mean probability, "
-            "average=probability, is one network that can be exported"
+            "protocol.checkpoints.average=probability, is one network that can be exported"
         )
     if stored == "best" and rule.keep > 1:
         raise ExportError(

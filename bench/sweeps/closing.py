@@ -1,6 +1,7 @@
 """What is said of a sweep: before it starts, while it runs (`bench.status`), and at its end."""
 
 import math
+import shlex
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -10,9 +11,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from analysis.store.uris import mask, resolve_uri
+from bench.overrides import typed
 from bench.schema import Config
 from bench.sweeps.plan import Sweep
 from bench.sweeps.survey import CellState, seconds_left, survey
+from bench.tracking.stores import store_of
 
 STATE_WIDTH = len("missing")
 """Characters: on a narrow terminal other columns give way first."""
@@ -28,6 +31,7 @@ def outlook(console: Console, sweep: Sweep) -> list[CellState]:
     console.print(f"[bold]{len(cells)} cells:[/] {', '.join(said)}", highlight=False)
     if sweep.left_out:
         console.print(f"{len(sweep.left_out)} left out: their architecture has no such depth", highlight=False)
+    _advise(console, cells, sweep.configs[0].retry)
     left = seconds_left(cells)
     if left > 0:
         console.print(f"about {duration(left)} of training left, one cell after the other", highlight=False)
@@ -50,13 +54,33 @@ def closing_table(console: Console, configs: Sequence[Config], cells: Sequence[C
     for cell in cells:
         if cell.state != "done":
             console.print(f"[red]{cell.name}[/]: {escape(cell.problem)}", soft_wrap=True, highlight=False)
-    tracking = configs[0].tracking
-    console.print(
-        f"compare:  mlflow ui --backend-store-uri {mask(resolve_uri(tracking.uri))}", soft_wrap=True, highlight=False
-    )
-    report = f"report:   python -m analysis.report experiment={tracking.experiment} tracking.uri={mask(tracking.uri)}"
-    console.print(report, soft_wrap=True, highlight=False)
+    _advise(console, cells, configs[0].retry)
+    for hint in _hints(configs[0]):
+        console.print(hint, soft_wrap=True, highlight=False, markup=False)
     return int(any(cell.state != "done" for cell in cells))
+
+
+def _hints(config: Config) -> list[str]:
+    """Where to look next, to be pasted into a shell."""
+    tracking = config.tracking
+    if tracking.offline:
+        words = typed("outputs", config.outputs), typed("tracking.uri", mask(tracking.uri))
+        return [f"upload:   python -m bench.sync {' '.join(words)}"]
+    uri = mask(resolve_uri(tracking.uri))
+    look = f"mlflow ui --backend-store-uri {shlex.quote(uri)}"
+    if uri.startswith("http"):
+        look = f"{uri.rstrip('/')}/#/experiments/{store_of(config).server.experiment_id}"
+    report = [f"experiment={tracking.experiment}", f"tracking.uri={mask(tracking.uri)}"]
+    return [f"compare:  {look}", f"report:   python -m analysis.report {shlex.join(report)}"]
+
+
+def _advise(console: Console, cells: Sequence[CellState], retry: str) -> None:
+    """Says how cells that failed are trained again; those without a run are looked at anew in any case."""
+    failed = sum(cell.state == "failed" and cell.run is not None for cell in cells)
+    if failed and retry != "failed":
+        console.print(
+            f"{failed} failed and stay so: mend the reason, and add retry=failed to train them again", highlight=False
+        )
 
 
 def states_table(cells: Sequence[CellState], *, now: float) -> Table:

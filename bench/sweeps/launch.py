@@ -4,9 +4,11 @@ Hydra's sweepers expand a product; a sweep of ours is a list, of which the finis
 to the launcher directly, by the interface that every launcher has.
 """
 
+import math
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 from typing import Any
 
 from hydra import initialize_config_dir
@@ -21,6 +23,7 @@ from omegaconf import DictConfig
 from analysis.store.uris import mask
 from bench import config
 from bench.errors import BenchError
+from bench.overrides import spell
 from bench.paths import CONF
 from bench.schema import Config
 
@@ -29,16 +32,29 @@ class WorkerDiedError(BenchError):
     """A launcher lost one of its processes, and with it what the others were to do."""
 
 
-def launch(jobs: Sequence[Sequence[str]], overrides: Sequence[str], work: Callable[[DictConfig], Any]) -> list[str]:
+@dataclass(frozen=True)
+class Ended:
+    """What became of jobs.
+
+    Attributes:
+        crashed: the unexpected errors, one line a job; a cell that failed for a known reason is none.
+        reached: what each job returned; NaN where it crashed, and empty where the cluster did not say.
+    """
+
+    crashed: list[str]
+    reached: list[float]
+
+
+def launch(
+    jobs: Sequence[Sequence[str]], overrides: Sequence[str], work: Callable[[DictConfig], Any], *, first: int = 0
+) -> Ended:
     """Runs every job.
 
     Args:
         jobs: the overrides of each, none of them about Hydra.
         overrides: plain ones of the command line, those about Hydra among them: `hydra/launcher=joblib`.
         work: runs one.
-
-    Returns:
-        The unexpected errors, one line a job that crashed; a cell that failed for a known reason is none.
+        first: number of the first one.
 
     Raises:
         WorkerDiedError: a process was killed, so that the launcher gave up the jobs that had not begun.
@@ -49,19 +65,20 @@ def launch(jobs: Sequence[Sequence[str]], overrides: Sequence[str], work: Callab
         assert hydra is not None  # for the type checker: it was just initialised
         composed = hydra.compose_config(
             "config",
-            [*config.searched(), *(config.spell(text) for text in overrides)],
+            [*config.searched(), *(spell(text) for text in overrides)],
             run_mode=RunMode.MULTIRUN,
             with_log_configuration=False,
         )
         context = HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks(composed))
         launcher = Plugins.instance().instantiate_launcher(hydra_context=context, task_function=work, config=composed)
         try:
-            ended = launcher.launch([[config.spell(text) for text in job] for job in jobs], initial_job_idx=0)
+            ended = launcher.launch([[spell(text) for text in job] for job in jobs], initial_job_idx=first)
         except BrokenProcessPool as error:  # joblib's
             raise WorkerDiedError(f"a worker process died: {_first_line(error)}") from None
         except _lost_jobs() as error:  # the other jobs go on: the cluster has them
-            return [f"{_first_line(error)} (python -m bench.status follows the others)"]
-    return [problem for job in ended if (problem := _crash(job))]
+            return Ended([f"{_first_line(error)} (python -m bench.status follows the others)"], [])
+    crashed = [problem for job in ended if (problem := _crash(job))]
+    return Ended(crashed, [math.nan if _crash(job) else job.return_value for job in ended])
 
 
 def pinned(checked: Config) -> list[str]:

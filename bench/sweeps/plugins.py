@@ -18,12 +18,12 @@ PLUGINS = {
 """By config group and option: the extra in pyproject.toml that brings it, None for Hydra's own."""
 
 PACKAGES = {
-    "joblib": "hydra_joblib_launcher",
-    "slurm": "hydra_submitit_launcher",
-    "ray": "hydra_ray_launcher",
-    "optuna": "hydra_optuna_sweeper",
+    "joblib": "hydra_plugins.hydra_joblib_launcher",
+    "slurm": "hydra_plugins.hydra_submitit_launcher",
+    "ray": "hydra_plugins.hydra_ray_launcher",
+    "optuna": "optuna",  # the sweeper is ours
 }
-"""By extra: the package in the namespace `hydra_plugins`."""
+"""By extra: the package that must be there."""
 
 
 def check_plugins(overrides: Sequence[str]) -> None:
@@ -41,14 +41,13 @@ def check_plugins(overrides: Sequence[str]) -> None:
             raise ConfigError(f"{group}={option}: no such {group}; Valid: {', '.join(known)}")
         name = known[option]
         if name is not None and not _installed(PACKAGES[name]):
+            missing = PACKAGES[name].rpartition(".")[2]
             raise MissingExtraError(
-                f"{group}={option}: {PACKAGES[name]} is not installed: pip install -e '.[{name}]' in the project folder"
+                f"{group}={option}: {missing} is not installed: pip install -e '.[{name}]' in the project folder"
             )
 
 
 def _installed(package: str) -> bool:
-    """Whether Hydra finds a plugin; asked of the namespace first, which is not there where no plugin is."""
-    return (
-        importlib.util.find_spec("hydra_plugins") is not None
-        and importlib.util.find_spec(f"hydra_plugins.{package}") is not None
-    )
+    """Whether a package is there; asked of the namespace first, which is not there where no plugin is."""
+    namespace = package.partition(".")[0]
+    return importlib.util.find_spec(namespace) is not None and importlib.util.find_spec(package) is not None

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from bench.cells.cell import make_cell
+from bench.cells.cell import cell_name
 from bench.cells.identify import identify
 from bench.data.sets import DataSet, open_dataset
 from bench.errors import BenchError
@@ -76,7 +76,7 @@ def _cell(config: Config, opened: dict[str, DataSet | BenchError]) -> tuple[str,
 
 
 def _state(config: Config, cell: str, problem: str, run: RunState | None, now: float) -> CellState:
-    arch, name = config.arch.name, make_cell(config, architecture(config.arch), "", None).name
+    arch, name = config.arch.name, cell_name(architecture(config.arch), config)
     if problem:
         return CellState(name, arch, cell, "failed", None, problem)
     if run is None:
@@ -89,7 +89,8 @@ def _state(config: Config, cell: str, problem: str, run: RunState | None, now: f
     if run.status == "RUNNING" and not now - heard > SILENT_SECONDS:
         return CellState(name, arch, cell, "running", run, f"running on {run.host}")
     progress = "" if math.isnan(run.progress) else f" at {run.progress:.0%}"
-    return CellState(name, arch, cell, "missing", run, f"interrupted{progress}; goes on when started again")
+    why = f" by {run.failure}" if run.failure else ""
+    return CellState(name, arch, cell, "missing", run, f"interrupted{progress}{why}; goes on when started again")
 
 
 def seconds_left(cells: Sequence[CellState]) -> float:

@@ -8,6 +8,8 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from rich.console import Console
 
+from analysis.printing import FORGIVING
+
 
 def work(composed: DictConfig) -> float:
     """Runs one cell; its failure is recorded and said, and does not stop the sweep's others.
@@ -29,7 +31,7 @@ def work(composed: DictConfig) -> float:
     from bench.training.interrupts import GpuLost
 
     quiet()
-    console = Console()
+    console = Console(file=FORGIVING)
     hydra, size = HydraConfig.get(), composed.sweep.size
     job, by_joblib = hydra.job, hydra.runtime.choices.get("hydra/launcher") == "joblib"
     if by_joblib and composed.trainer.devices == 1:

@@ -185,6 +185,11 @@ class Courier:
         self._wake, self._stop = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._carry, name=f"courier {spool.id}", daemon=True)
 
+    @property
+    def uri(self) -> str:
+        """Of the server."""
+        return self._server.uri
+
     def start(self) -> str:
         """The id of the run, once the attempt's first entries are in it.
 

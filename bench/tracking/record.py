@@ -9,8 +9,11 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from analysis.store.uris import mask
+from bench.errors import StorageError, SurroundingsError
+from bench.overrides import typed
 from bench.tracking.claims import Claim, ClaimLostError
 from bench.tracking.delivery import Courier, SupersededError
+from bench.tracking.server import UnavailableError
 from bench.tracking.spool import FAILED, FINISHED, KILLED, Spool
 
 FAILURE_TAG = "failure"
@@ -100,14 +103,20 @@ class Record:
             self._courier.wake()
 
     def fail(self, error: Exception) -> None:
-        """Ends the attempt with its reason and traceback: as a tag, shortened, and as an artifact."""
+        """Ends the attempt with its reason and traceback: as a tag, shortened, and as an artifact.
+
+        FAILED where the cell itself is at fault: it is trained again on request only. KILLED, as after a signal, where
+        its surroundings are (disk, memory, network): the same command goes on.
+        """
         text = mask(traceback.format_exc())
         reason = mask(f"{type(error).__name__}: {error}")[: TAG_CHARACTERS // 2]
         frames = mask("".join(traceback.format_tb(error.__traceback__)))
         where = frames[-(TAG_CHARACTERS - len(reason) - 1) :]  # the innermost say most
         self._spool.tags({FAILURE_TAG: f"{reason}\n{where}"})
-        self._spool.artifact("failure.txt", lambda path: _write(path, text))
-        self.close(FAILED)
+        with contextlib.suppress(StorageError):  # the disk may be what is full; the tag says the most of it
+            self._spool.artifact("failure.txt", lambda path: _write(path, text))
+        outside = isinstance(error, SurroundingsError | UnavailableError | OSError | MemoryError)
+        self.close(KILLED if outside else FAILED)
 
     def close(self, status: str) -> None:
         """Ends the attempt, and uploads what is left; what cannot be stays on this machine.
@@ -122,7 +131,8 @@ class Record:
         if reason:
             logger.warning(
                 "%s: recorded on this machine (%s) and not wholly in MLflow, as %s. Start the same command again, or "
-                "`python -m bench.sync`", self._spool.summary().name, self._spool.folder, reason,
+                "`python -m bench.sync %s %s`", self._spool.summary().name, self._spool.folder, reason,
+                typed("outputs", self._spool.folder.parents[2]), typed("tracking.uri", mask(self._courier.uri)),
             )  # fmt: skip
 
     def discard(self) -> None:

@@ -5,9 +5,12 @@ the experiment, listed under "Views" and opened by a link: those that are made h
 """
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from bench.overrides import typed
 
 NOTE = "mlflow.note.content"
 VIEW = "mlflow.sharedViewState."
@@ -177,8 +180,8 @@ def description(experiment: str, experiment_id: str, published: Published | None
             "Filter: `tags.family = 'DenseNet' and tags.pretrained = 'true' and tags.truncate = '0'`",
             "",
             "These numbers have no intervals. Intervals, paired differences and verdicts: "
-            f"`python -m analysis.report experiment={experiment}`, then `python -m bench.publish "
-            f"tracking.experiment={experiment}`.",
+            f"`python -m analysis.report {shlex.quote(f'experiment={experiment}')}`, then `python -m bench.publish "
+            f"{typed('tracking.experiment', experiment)}`.",
             "",
             OWN,
             "",

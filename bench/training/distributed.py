@@ -18,7 +18,7 @@ from timm.layers.norm_act import BatchNormAct2d, convert_sync_batchnorm
 from torch import Tensor, nn
 from torch.distributed import TCPStore  # type: ignore[attr-defined]  # as its manual has it
 
-from bench.errors import TrainingError
+from bench.errors import LostProcessError, TrainingError
 from bench.schema import TrainerConfig
 from bench.training.devices import on_gpu
 
@@ -82,11 +82,15 @@ def peers(trainer: TrainerConfig, follow: Callable[..., object], *arguments: Any
 def _check(others: Sequence[BaseProcess]) -> None:
     for number, process in enumerate(others, start=1):
         if process.exitcode:
-            how = f"was killed by signal {-process.exitcode}, for want of memory perhaps"
-            said = f"ended with exit status {process.exitcode}, and what it said stands above"
+            rank = f"rank {number} of {len(others) + 1}"
+            if process.exitcode < 0:
+                raise LostProcessError(
+                    f"{rank} was killed by signal {-process.exitcode}, for want of memory perhaps; the same command "
+                    "goes on from the last saved state"
+                )
             raise TrainingError(
-                f"rank {number} of {len(others) + 1} {how if process.exitcode < 0 else said}; the same command with "
-                "retry=failed goes on from the last saved state"
+                f"{rank} ended with exit status {process.exitcode}, and what it said stands above; mend that, and the "
+                "same command with retry=failed goes on from the last saved state"
             )
 
 

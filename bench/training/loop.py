@@ -94,9 +94,10 @@ def _explained(training: Training, trainer: pl.Trainer, module: Classifier) -> I
     except BrokenLossError as error:
         path = save_broken(training.folder, module.step, state_of(training, trainer, module))
         epoch, batch = training.schedule.position(error.step - 1)
+        exact = "" if training.trainer.precision == "fp32" else ", or trainer.precision=fp32"
         raise TrainingError(
             f"{training.cell}: {error} (epoch {epoch + 1}, batch {batch + 1}): the weights are of no use from there "
-            f"on; try a lower protocol.lr, or trainer.precision=fp32. The state at that moment is in {path}"
+            f"on; try a lower protocol.lr{exact}. The state at that moment is in {path}"
         ) from None
     except RuntimeError as error:  # torch.OutOfMemoryError is one
         if not out_of_memory(error):

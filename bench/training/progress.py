@@ -8,12 +8,21 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import RichProgressBar
 
+from analysis.printing import FORGIVING
+
 SHOW_SECONDS = 0.2
 """Between two pictures of a progress bar."""
 
 
 class ProgressBar(RichProgressBar):
-    """Rich's progress bar with the metrics and without the tracking run's id."""
+    """Rich's progress bar with the metrics and without the tracking run's id; what it cannot show stops nothing.
+
+    Args:
+        leave: whether it stays when it is done.
+    """
+
+    def __init__(self, *, leave: bool = False) -> None:
+        super().__init__(leave=leave, console_kwargs={"file": FORGIVING})
 
     def get_metrics(self, *arguments: Any) -> Any:
         """What stands behind the bar."""

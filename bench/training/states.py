@@ -44,8 +44,8 @@ def write_whole(path: Path, content: bytes | memoryview) -> None:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
         raise StorageError(
-            f"{path}: cannot be written ({error.strerror}); free some room or give another folder as outputs=DIR, "
-            "and start the same command again: the cell goes on from its last saved state"
+            f"{path}: cannot be written ({error.strerror}); free some room and start the same command again: it goes "
+            "on from the last saved state. With another folder, outputs=DIR, it begins anew"
         ) from None
 
 

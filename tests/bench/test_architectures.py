@@ -45,6 +45,13 @@ def test_a_wrong_key_is_refused(capsys):
     assert "did you mean 'outputs'" in capsys.readouterr().err
 
 
+def test_help_is_given_before_anything_is_counted(capsys, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["bench.architectures"])
+    with pytest.raises(SystemExit, match="0"):
+        main(["--help"])
+    assert "outputs=14     width of the head" in capsys.readouterr().out
+
+
 def test_the_head_is_counted(capsys):
     main(["csv=true", "outputs=5"])
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))

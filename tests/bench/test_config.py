@@ -28,7 +28,22 @@ from bench.sweeps.plan import plan
         ("protocol=papr", r"protocol=papr: no such protocol; did you mean 'paper'\? Valid: paper, quick"),
         ("+sweeps=dem", r"sweeps=dem: no such sweeps; did you mean 'demo'"),
         ("protocol.lr=fast", r"protocol.lr=fast: not a number or auto"),
-        ("arch", r"arch"),
+        ("arch", r"arch: not of the form key=value"),
+        ("~seed", r"~seed: a key cannot be taken away; give it a value, seed=..."),
+        ("~truncate=0", r"~truncate=0: a key cannot be taken away"),
+        ("~adapt", r"~adapt: a key cannot be taken away"),
+        ("~data.uncertain.default", r"~data.uncertain.default: a key cannot be taken away"),
+        ("~data", r"~data: a key cannot be taken away"),
+        (
+            "seed=glob(*)",
+            r"seed=glob\(\*\): glob\(...\) chooses among files of conf/seed/; there are none, as only arch, ",
+        ),
+        ("arch=glob(nope*)", r"arch=glob\(nope\*\): .*; there are densenet121, "),
+        (
+            "outputs=/tmp/epoch=3/x",
+            "outputs=/tmp/epoch=3/x: the value must be quoted, as in 'outputs=./tmp/epoch=3/x.' ",
+        ),
+        ("data.root=/a (b)", r"data.root=/a \(b\): the value must be quoted"),
     ],
 )
 def test_a_wrong_key_or_value_is_refused_with_the_valid_ones(override, message):

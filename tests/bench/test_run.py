@@ -6,7 +6,7 @@ import pytest
 
 from bench import run
 from bench.errors import TrackingError
-from bench.sweeps.launch import WorkerDiedError
+from bench.sweeps.launch import Ended, WorkerDiedError
 from bench.sweeps.survey import CellState
 from bench.tracking.store import RunState
 from bench.training.interrupts import GpuLost, Interrupted
@@ -33,7 +33,7 @@ def launched(monkeypatch):
             ended = next(endings, [])
             if isinstance(ended, BaseException):
                 raise ended
-            return ended
+            return Ended(ended, [])
 
         monkeypatch.setattr("bench.run._bring_in", lambda _: None)  # else the user's own store is made
         monkeypatch.setattr("bench.sweeps.closing.survey", lambda *_, **__: cells)

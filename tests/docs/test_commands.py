@@ -12,8 +12,9 @@ import pytest
 from analysis.errors import SettingsError
 from analysis.paper import read_words
 from analysis.settings import read_settings
-from bench.config import SHORT, compose_config, groups
+from bench.config import compose_config, groups
 from bench.errors import ConfigError, MissingExtraError
+from bench.overrides import SHORT
 from bench.paths import PROJECT
 from bench.schema import SCHEMAS, leaves
 from bench.sweeps.plan import plan

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 import yaml
 
@@ -9,9 +11,7 @@ pytest.importorskip("optuna", reason="no optuna (pip install -e '.[optuna]'): a 
 @pytest.mark.slow
 def test_a_search_by_optuna_finds_the_trial_with_the_highest_validation_auroc(words, tmp_path):
     typed = words(
-        "protocol.lr=interval(1e-4,1e-2)", "hydra/sweeper=optuna", "hydra/sweeper/sampler=random",
-        "hydra.sweeper.sampler.seed=0", "hydra.sweeper.n_trials=3", "hydra.sweeper.n_jobs=1",
-        "hydra.sweeper.direction=maximize",
+        "protocol.lr=interval(1e-4,1e-2)", "hydra/sweeper=optuna", "hydra.sweeper.n_trials=3",
     )  # fmt: skip
     code, said = commands.run("bench.run", typed)
     assert code == 0, said
@@ -21,3 +21,33 @@ def test_a_search_by_optuna_finds_the_trial_with_the_highest_validation_auroc(wo
     best = yaml.safe_load((tmp_path / "outputs" / "optimization_results.yaml").read_text())
     assert best["best_value"] == max(tried.values())
     assert tried[best["best_params"]["protocol.lr"]] == best["best_value"]
+
+
+@pytest.mark.slow
+def test_a_failed_trial_is_one_and_typed_again_the_search_trains_nothing_anew(words, tmp_path):
+    typed = words(
+        "protocol.lr=choice(1e-3,1e30)", "seed=choice(0,1)", "hydra/sweeper=optuna", "hydra.sweeper.n_trials=8",
+        "hydra.sweeper.sampler=random",
+    )  # fmt: skip
+    code, said = commands.run("bench.run", typed)
+    assert code == 0, said
+    assert "Traceback" not in said
+    finished = int(re.search(r"(\d) of 8 trials finished", said)[1])
+    assert 0 < finished < 8
+    before = {run.id: run.status for run in commands.store(words("seed=0,1")).server.runs()}
+    assert set(before.values()) == {"FINISHED", "FAILED"}
+    best = yaml.safe_load((tmp_path / "outputs" / "optimization_results.yaml").read_text())
+    assert best["best_params"]["protocol.lr"] == "0.001"
+    code, again = commands.run("bench.run", typed)
+    assert code == 0, again
+    assert f"{finished} of 8 trials finished" in again
+    assert {run.id: run.status for run in commands.store(words("seed=0,1")).server.runs()} == before
+
+
+@pytest.mark.slow
+def test_without_weights_a_trial_fails_and_the_others_are_tried(words):
+    typed = words("pretrained=choice(true,false)", "hydra/sweeper=optuna", "hydra.sweeper.n_trials=4")
+    code, said = commands.run("bench.run", [*typed, "weights.dir=/none"], {"HF_HUB_CACHE": "/none"})
+    assert code == 0, said
+    assert "no weights resnet18.tv_in1k" in said
+    assert {run.status for run in commands.store(words("seed=0,1")).server.runs()} == {"FINISHED", "FAILED"}

@@ -1,9 +1,14 @@
 import dataclasses
+import shlex
+from types import SimpleNamespace
 
 import pytest
+from hydra.core.override_parser.types import Quote, QuotedString
 from rich.console import Console
 
+from analysis.settings import read_settings
 from bench.cells.runner import run_cell
+from bench.config import compose_config
 from bench.errors import TrackingError, WeightsError
 from bench.sweeps.closing import MOST_ROWS, closing_table, duration, states_table
 from bench.sweeps.survey import CellState
@@ -51,6 +56,39 @@ def test_a_folder_that_is_no_data_set_is_said(configure, console):
     assert closing_table(console, [configure("data.root=/no/such")]) == 1
     text = console.export_text()
     assert "resnet18-scratch-t0-s0: data.root=/no/such: no such folder" in text
+
+
+@pytest.mark.parametrize("retry", ["none", "failed"])
+def test_a_failed_cell_says_how_it_is_trained_again(configure, console, retry):
+    failed = CellState("a", "resnet18", "0a", "failed", RunState("r", "FAILED", {}, failure="why"), "why")
+    unread = CellState("b", "resnet18", "", "failed", None, "no such folder")  # looked at anew in any case
+    closing_table(console, [configure(f"retry={retry}")], [failed, unread])
+    assert ("1 failed and stay so: mend the reason, and add retry=failed" in console.export_text()) == (retry == "none")
+
+
+ODD = "my runs (2), it's"
+
+
+def test_hints_can_be_pasted(configure, console, monkeypatch):
+    closing_table(console, [configure(f"tracking.experiment={QuotedString(ODD, Quote.single).with_quotes()}")], [])
+    text = console.export_text()
+    look, report = (shlex.split(line.partition(":")[2]) for line in text.splitlines() if ":  " in line)
+    assert look[:3] == ["mlflow", "ui", "--backend-store-uri"]
+    assert read_settings(report[3:]).experiment == ODD
+    closing_table(console, [configure("tracking.offline=true", "outputs='/a (b)'")], [])
+    upload = shlex.split(console.export_text().splitlines()[-1].partition(":")[2])
+    assert upload[:3] == ["python", "-m", "bench.sync"]
+    assert compose_config(upload[3:], "sync").outputs == "/a (b)"
+
+
+def test_of_a_server_the_experiments_page_is_named(configure, console, monkeypatch):
+    config = configure("tracking.uri=http://somewhere:5000/")
+    server = SimpleNamespace(server=SimpleNamespace(experiment_id="7"))
+    monkeypatch.setattr("bench.sweeps.closing.store_of", lambda _: server)
+    closing_table(console, [config], [])
+    text = console.export_text()
+    assert "compare:  http://somewhere:5000/#/experiments/7\n" in text
+    assert "mlflow ui" not in text
 
 
 def test_states_that_are_known_are_not_asked_for_again(configure, console, monkeypatch):

@@ -4,7 +4,7 @@ from concurrent.futures.process import BrokenProcessPool
 import pytest
 from hydra.core.utils import JobReturn, JobStatus
 
-from bench.sweeps.launch import WorkerDiedError, launch
+from bench.sweeps.launch import Ended, WorkerDiedError, launch
 
 
 def seen(folder, composed):
@@ -19,7 +19,7 @@ def test_every_job_runs_and_every_crash_is_one_line(tmp_path):
     assert {path.name: path.read_text() for path in tmp_path.glob("resnet18-*")} == {
         f"resnet18-{seed}": "phantom 3" for seed in range(3)
     }
-    assert crashed == ["arch=resnet18 seed=1 sweep.size=3: ZeroDivisionError: ours"]
+    assert crashed.crashed == ["arch=resnet18 seed=1 sweep.size=3: ZeroDivisionError: ours"]
 
 
 def test_short_spellings_reach_the_job(tmp_path):
@@ -29,7 +29,7 @@ def test_short_spellings_reach_the_job(tmp_path):
         (tmp_path / "checked").touch()
 
     jobs = [("data.uncertain=u-ones", "weights=a.safetensors")]
-    assert launch(jobs, [f"outputs={tmp_path}/out"], check) == []
+    assert launch(jobs, [f"outputs={tmp_path}/out"], check).crashed == []
     assert (tmp_path / "checked").exists()
 
 
@@ -63,7 +63,7 @@ def test_a_job_that_slurm_lost_is_said_and_the_others_are_followed(launcher):
         raise utils.UncompletedJobError("job 7 was killed\nmore")
 
     launcher(end)
-    assert launch([("seed=0",)], [], print) == [
+    assert launch([("seed=0",)], [], print).crashed == [
         "UncompletedJobError: job 7 was killed (python -m bench.status follows the others)"
     ]
 
@@ -78,5 +78,7 @@ def test_any_other_fault_of_a_launcher_is_not_hidden(launcher):
 
 
 def test_answers_of_jobs_that_completed_are_no_crashes(launcher):
-    launcher(lambda _: [JobReturn(overrides=["seed=0"], status=JobStatus.COMPLETED)])
-    assert launch([("seed=0",)], [], print) == []
+    job = JobReturn(overrides=["seed=0"], status=JobStatus.COMPLETED)
+    job.return_value = 0.7
+    launcher(lambda _: [job])
+    assert launch([("seed=0",)], [], print) == Ended([], [0.7])

@@ -4,7 +4,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from bench.errors import ConfigError, MissingExtraError
 from bench.networks.registry import ARCHITECTURES
-from bench.sweeps.plan import expand, plan
+from bench.sweeps.plan import check_roots, expand, plan
 
 
 @pytest.mark.parametrize(
@@ -146,4 +146,48 @@ def test_an_interval_is_for_a_search():
 
 def test_a_search_has_no_list_of_cells():
     pytest.importorskip("optuna", reason="no optuna (pip install -e '.[optuna]'): a search was not planned")
-    assert plan(["-m", "protocol.lr=interval(1e-4,1e-2)", "hydra/sweeper=optuna"]).searched
+    sweep = plan(
+        [*SEARCH, "protocol.lr=interval(1e-4,1e-2)", "pretrained=choice(true,false)", "hydra.sweeper.n_jobs=2"]
+    )
+    assert sweep.searched
+    assert (sweep.jobs, sweep.cell, len(sweep.configs)) == ((), (), 4)
+    assert sweep.search["n_jobs"] == 2
+
+
+@pytest.mark.parametrize(("flag", "value"), [("--config-name", "nope"), ("--config-path", "D")])
+def test_another_configuration_is_refused_in_a_sentence(flag, value):
+    with pytest.raises(
+        ConfigError, match=f"{flag} {value}: not read here, where the configuration is conf/config.yaml"
+    ):
+        plan([flag, value, "seed=1"])
+
+
+@pytest.mark.parametrize("words", [["data=chexpert"], ["-m", "data=chexpert,nih", "data.root=/no such"]])
+def test_a_data_set_without_its_folder_is_refused(words):
+    with pytest.raises(ConfigError, match=r"data=chexpert needs data.root=DIR|data.root=./no such.': no such folder"):
+        check_roots(plan(words))
+    check_roots(plan(["-m", "data=chexpert", "data.root=/on/the/nodes", "hydra/launcher=submitit_slurm"]))
+    check_roots(plan(["seed=1"]))
+
+
+SEARCH = ["-m", "hydra/sweeper=optuna"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "nothing to search"),
+        (("protocol.lr=interval(-1,1)",), "protocol.lr=-1.* must be at least 0"),
+        (("adapt=choice(full,half)",), "adapt=half: not full"),
+        (("seed=choice(0,1)", "hydra.sweeper.sampler=best"), "hydra.sweeper.sampler=best: not one of tpe, random"),
+        (("seed=choice(0,1)", "hydra.sweeper.n_trials=0"), "n_trials=0: must be at least 1"),
+        (("seed=choice(0,1)", "hydra.sweeper.storage=x"), "storage"),
+        (("seed=choice(0,1)", "+sweeps=demo"), "leave .sweeps=NAME out"),
+    ],
+)
+def test_a_search_that_cannot_be_is_refused(words, said):
+    pytest.importorskip("optuna", reason="no optuna (pip install -e '.[optuna]'): a search was not planned")
+    with pytest.raises(ConfigError, match=said):
+        plan([*SEARCH, *words])
+    with pytest.raises(ConfigError, match="of python -m bench.run alone"):
+        plan([*SEARCH, "seed=choice(0,1)"], "pretrain")

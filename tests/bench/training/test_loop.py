@@ -20,7 +20,7 @@ import torch
 from bench.cells import assembly, runner
 from bench.cells.identify import identify
 from bench.cells.runner import run_cell
-from bench.errors import BatchTooLargeError, StorageError, TrainingError
+from bench.errors import BatchTooLargeError, LostProcessError, StorageError, TrainingError
 from bench.networks import heads
 from bench.networks.models import build_model
 from bench.tracking import stores
@@ -260,6 +260,19 @@ def test_out_of_memory_names_the_setting(configure, little_memory):
     config = configure(*STEPPED)
     with pytest.raises(BatchTooLargeError, match=r"with 16 images at once: give protocol.micro_batch=8"):
         run_cell(config, store_of(config))
+    assert store_of(config).find(identify(config).cell.hash).status == "KILLED"
+    for remedy in ("protocol.micro_batch=8", "trainer.on_oom=accumulate"):
+        typed = configure(*STEPPED, remedy)
+        assert run_cell(typed, store_of(typed)).status == "FINISHED"
+
+
+def test_the_same_command_goes_on_once_there_is_memory(configure, monkeypatch):
+    config = configure(*STEPPED)
+    with monkeypatch.context() as patch:
+        patch.setattr(training.Classifier, "forward", lambda *_: of_this_machine())
+        with pytest.raises(BatchTooLargeError):
+            run_cell(config, store_of(config))
+    assert run_cell(config, store_of(config)).status == "FINISHED"
 
 
 def test_on_request_it_goes_on_with_half_the_images_as_another_cell(configure, little_memory):
@@ -267,7 +280,7 @@ def test_on_request_it_goes_on_with_half_the_images_as_another_cell(configure, l
     done = run_cell(config, store_of(config))
     smaller = configure(*STEPPED, "protocol.micro_batch=8")
     assert done.run_id == store_of(config).find(identify(smaller).cell.hash).run_id
-    assert store_of(config).find(identify(config).cell.hash).status == "FAILED"
+    assert store_of(config).find(identify(config).cell.hash).status == "KILLED"
     assert done.status == "FINISHED"
 
 
@@ -290,8 +303,8 @@ def test_a_full_disk_is_said_and_the_state_before_is_kept(configure, monkeypatch
             run_cell(config, store_of(config))
     assert _step(Path(config.outputs)) == {"step=": 5, "state-": 1}[kind], "saved after every step"
     assert not list(Path(config.outputs).glob(f"*/fit-*/.{kind}*")), "what was half written is gone"
-    again = configure(*STEPPED, "protocol.checkpoints.keep=9", "retry=failed")
-    assert run_cell(again, store_of(config)).status == "FINISHED"
+    assert store_of(config).find(identify(config).cell.hash).status == "KILLED"
+    assert run_cell(config, store_of(config)).status == "FINISHED"
 
 
 def test_states_are_saved_every_so_many_minutes_and_at_the_end_not_at_each_evaluation(configure, monkeypatch):
@@ -398,10 +411,10 @@ def test_a_killed_rank_is_said_and_the_cell_goes_on(configure, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(Bookkeeper, "after_batch", kill)
-        with pytest.raises(TrainingError, match=r"rank 1 of 2 was killed by signal 9.*retry=failed"):
+        with pytest.raises(LostProcessError, match=r"rank 1 of 2 was killed by signal 9.*same command goes on"):
             run_cell(config, store_of(config))
-    assert store_of(config).find(identify(config).cell.hash).status == "FAILED"
-    for one in (configure(*own, "retry=failed"), whole):
+    assert store_of(config).find(identify(config).cell.hash).status == "KILLED"
+    for one in (config, whole):
         run_cell(one, store_of(one))
     pd.testing.assert_frame_equal(frame(config), frame(whole), check_exact=True)
 
