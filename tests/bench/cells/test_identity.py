@@ -122,6 +122,7 @@ UNREAD = {
 
 NEVER = {
     "arch.family": "Mine", "arch.label": "Mine", "data.cache": "/x", "data.resident": "device",
+    "data.table.encoding": "latin-1",  # what a table says is hashed, not how its letters are stored
     "protocol.name": "mine", "trainer.name": "mine", "trainer.accelerator": "cpu", "trainer.devices": "2",
     "trainer.workers": "7", "trainer.deterministic": "false", "trainer.on_oom": "accumulate",
     "trainer.save_minutes": "1", "tracking.uri": "http://localhost:5000", "tracking.experiment": "other",
