@@ -21,6 +21,7 @@ def interrupted(words, where, times, outputs):
     process = subprocess.Popen(
         [sys.executable, "-X", "importtime", "-m", *words], cwd=PROJECT, stdout=subprocess.DEVNULL, text=True,
         stderr=subprocess.PIPE, env=os.environ | {"OMP_NUM_THREADS": "1"},
+        preexec_fn=listening,  # noqa: PLW1509  # it takes no lock
     )  # fmt: skip
     heard = []  # `-X importtime` says each import
     reader = threading.Thread(target=lambda: heard.extend(iter(process.stderr.readline, "")))
@@ -39,6 +40,11 @@ def interrupted(words, where, times, outputs):
         process.kill()
         reader.join()
         process.stderr.close()
+
+
+def listening():
+    """In the new process: a shell lets what it starts in the background ignore Ctrl-C, and its children inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def there(heard, where, outputs):
