@@ -43,7 +43,7 @@ def interrupted(words, where, times, outputs):
 
 
 def listening():
-    """In the new process: a shell lets what it starts in the background ignore Ctrl-C, and its children inherit that."""
+    """In the new process: what a shell starts in the background ignores Ctrl-C, and its children inherit that."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
