@@ -224,6 +224,8 @@ def _changed(row: dict[Any, Any]) -> list[str]:
     if not path.is_file():
         return []  # a protocol of one's own has another name, which says it
     values = json.loads(row["protocol_values"])
+    if values.get("protocol.micro_batch") == values.get("protocol.batch_size"):  # all of a batch at once
+        values["protocol.micro_batch"] = "None"
     given = {f"protocol.{key}": value for key, value in flat(OmegaConf.to_container(OmegaConf.load(path))).items()}
     return [
         f"{key}={values[key]} (file: {value})"
