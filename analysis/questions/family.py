@@ -20,7 +20,7 @@ COLUMNS = [
 ]
 NOTE = (
     "Families of few architectures: an R^2 of family is large by chance, so compare the adjusted ones. Intervals leave "
-    "out one architecture at a time; of 95 % intervals of family minus size 91 to 99 % cover (docs/verdicts.md), and "
+    "out one architecture at a time; of 95 % intervals of family minus size 81 to 99 % cover (docs/verdicts.md), and "
     "they may leave the range from 0 to 1. The noise of the test set and of training is in every variance; where it is "
     "alike within families it passes for a family's effect."
 )
