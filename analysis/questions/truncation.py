@@ -29,7 +29,6 @@ NOTE = (
 """What belongs below the tables of truncation."""
 NETWORK = ["arch", "pretrained", "weights"]
 NOT_WORSE, NONINFERIOR = "not significantly worse", "non-inferior"
-RULES = (NOT_WORSE, NONINFERIOR)
 """How far a network may be truncated: the paper's "no significant drop", and non-inferiority at the margin."""
 SMALLEST_COLUMNS = [
     *("arch", "family", "pretrained", "weights", "rule", "truncate", "parameters", "factor"),
