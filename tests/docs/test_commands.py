@@ -10,8 +10,9 @@ from functools import cache
 import pytest
 
 from analysis.errors import SettingsError
+from analysis.export import KEYS
 from analysis.paper import read_words
-from analysis.settings import read_settings
+from analysis.settings import DEFAULTS, ExportSettings, read_settings
 from bench.config import compose_config, groups
 from bench.errors import ConfigError, MissingExtraError
 from bench.overrides import SHORT
@@ -70,6 +71,8 @@ def understood(module, words):
         compose_config(words, "architectures")
     elif module == "analysis.report":
         read_settings(words)
+    elif module == "analysis.export":
+        read_settings(words, DEFAULTS, KEYS, schema=ExportSettings)
     elif module == "analysis.paper":
         read_words(words)
 
