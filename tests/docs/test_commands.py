@@ -132,7 +132,7 @@ def test_make_has_every_target_that_is_named():
 
 def test_every_key_that_the_pages_set_is_one():
     keys = {key for schema in SCHEMAS.values() for key, _ in leaves(schema)} | {
-        row[0] for row in rows(PROJECT / "conf" / "report.yaml")
+        row[0] for name in ("report", "results") for row in rows(PROJECT / "conf" / f"{name}.yaml")
     }
     keys |= {group for primary in SCHEMAS for group in groups(primary)} | set(SHORT)
     keys |= {"summary"}  # a tag of MLflow's runs
