@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -31,7 +30,7 @@ from analysis.store.artifacts import load_predictions
 from analysis.store.cards import Cards, load_cards
 from analysis.store.cells import left_out, select_cells
 from analysis.store.completeness import check_complete
-from analysis.store.io import load_histories, load_runs
+from analysis.store.folders import Runs
 from analysis.store.maps import Maps, load_maps
 from analysis.store.mistakes import Mistakes, load_mistakes
 from analysis.tables import count
@@ -90,7 +89,8 @@ def evaluate(settings: Settings) -> Results:
     Raises:
         AnalysisError: the runs do not allow a report; the message says why and what to do.
     """
-    runs = load_runs(settings.tracking.uri, settings.experiment)
+    source = Runs(settings.tracking.uri, settings.experiment, settings.results)
+    runs = source.table()
     filters = settings.filters()
     cells = select_cells(runs, filters, settings.experiment)
     incomplete = check_complete(
@@ -109,6 +109,7 @@ def evaluate(settings: Settings) -> Results:
     groups, grouped = group_seeds(cells, replicates, rng=stream(settings.seed, "seeds"))
     claims = read_claims()
     blocked = barriers(cells, claims.requires)
+    images = settings.images and settings.results is None  # files that were exported have none
     tables = over_networks(
         groups,
         grouped,
@@ -127,12 +128,10 @@ def evaluate(settings: Settings) -> Results:
         tables=tables | {"verdicts": with_needed(verdicts, rng=stream(settings.seed, "verdicts"))},
         points=points_table(collect(groups, grouped), level=settings.level),
         networks=auroc_table(groups, grouped, level=settings.level, interval=settings.interval),
-        curves=make_curves(
-            cells, replicates.source, partial(load_histories, settings.tracking.uri), level=settings.level
-        ),
+        curves=make_curves(cells, replicates.source, source.histories, level=settings.level),
         cards=load_cards(settings.tracking.uri, cells),
-        maps=load_maps(settings.tracking.uri, cells) if settings.images else None,
-        mistakes=load_mistakes(settings.tracking.uri, cells) if settings.images else None,
+        maps=load_maps(settings.tracking.uri, cells) if images else None,
+        mistakes=load_mistakes(settings.tracking.uri, cells) if images else None,
         barriers=blocked,
         warning=warning(cells),
         incomplete=incomplete,

@@ -18,6 +18,7 @@ UNIT_WORDS = ("auto", "study", "patient", "image")
 INTERVAL_WORDS = ("delong", "percentile", "bca", "studentised")
 WIDTH_WORDS = ("one", "two")
 FONT_WORDS = ("sans", "serif")
+IDS_WORDS = ("hashed", "kept")
 RULES = {
     "resamples": "a whole number of at least 1",
     "level": "a number between 0 and 1, both excluded",
@@ -29,12 +30,14 @@ RULES = {
     "margin": "a number above 0 and below 1",
     "allow_missing": "true or false",
     "images": "true or false",
-    "watch": "true or false",
+    "watch": "true or false, and false with results=, which nobody writes to",
     "watch_seconds": "a whole number of at least 1",
     "evaluation.level": "study or image",
     "evaluation.views": "max or mean",
     "figures.width": f"one of {', '.join(WIDTH_WORDS)}",
     "figures.font": f"one of {', '.join(FONT_WORDS)}",
+    "ids": f"one of {', '.join(IDS_WORDS)}",
+    "results": "folders, separated by commas",
 }
 """What a value must be, where not every text will do."""
 
@@ -91,6 +94,7 @@ class Settings:
     watch: bool = False
     watch_seconds: int = 60
     figures: FigureSettings = field(default_factory=FigureSettings)
+    results: str | None = None
 
     def filters(self) -> dict[str, str]:
         """The filters that are set, by the column of the runs that they select on."""
@@ -100,21 +104,32 @@ class Settings:
         return {name: value for name, value in chosen.items() if value is not None}
 
 
-def read_settings(words: Sequence[str], defaults: Path = DEFAULTS) -> Settings:
-    """The settings of the file, with `key=value` words over them.
+@dataclass
+class ExportSettings(Settings):
+    """The same of `analysis.export`, and what it says of the files; units and sources are in conf/results.yaml."""
+
+    ids: str = "hashed"
+    salt: str | None = None
+    licence: str = "not stated"
+
+
+def read_settings(words: Sequence[str], *defaults: Path, schema: type[Settings] = Settings) -> Settings:
+    """The settings of the files, with `key=value` words over them.
 
     Args:
         words: what was typed; a value is taken as it stands (a fingerprint of digits stays text), `null` unsets.
-        defaults: YAML of the same keys.
+        defaults: YAML files of the schema's keys; without any, the report's.
+        schema: the keys and their types.
 
     Raises:
         SettingsError: an unknown key or a bad value; the message names the valid ones.
     """
-    config = OmegaConf.structured(Settings)
-    try:
-        config = OmegaConf.merge(config, OmegaConf.load(defaults))
-    except (OmegaConfBaseException, OSError) as error:
-        raise SettingsError(f"{defaults} cannot be read: {_first_line(error)}") from None
+    config = OmegaConf.structured(schema)
+    for file in defaults or (DEFAULTS,):
+        try:
+            config = OmegaConf.merge(config, OmegaConf.load(file))
+        except (OmegaConfBaseException, OSError) as error:
+            raise SettingsError(f"{file} cannot be read: {_first_line(error)}") from None
     assert isinstance(config, DictConfig)  # for the type checker
     valid = _leaves(config)
     for word in words:
@@ -190,7 +205,11 @@ def _check_values(settings: Settings) -> None:
         "experiment": bool(settings.experiment.strip()),
         "tracking.uri": bool(settings.tracking.uri.strip()),
         "out": bool(settings.out.strip()),
+        "results": settings.results is None or all(place.strip() for place in settings.results.split(",")),
+        "watch": settings.results is None or not settings.watch,
     }
+    if isinstance(settings, ExportSettings):
+        holds |= {"ids": settings.ids in IDS_WORDS, "licence": bool(settings.licence.strip())}
     for key, valid in holds.items():
         if not valid:
             value: Any = settings

@@ -16,7 +16,7 @@ from analysis.settings import PROJECT, RULES
 from bench.schema import SCHEMAS, leaves
 
 CONF, PAGE = PROJECT / "conf", PROJECT / "docs" / "reference.md"
-COMMANDS = ("config", "report", "pretrain", "cam", "export", "publish", "sync", "architectures")
+COMMANDS = ("config", "report", "pretrain", "cam", "export", "publish", "sync", "architectures", "results")
 GROUPS = {"arch": "config", "data": "config", "protocol": "config", "trainer": "config", "source": "pretrain"}
 OPENING = """# Reference
 
@@ -68,7 +68,7 @@ def header(path: Path) -> str:
 
 def valid(command: str) -> dict[str, str]:
     """What each key of a command may be, in words; empty where any text, number or switch will do."""
-    words = dict(RULES) if command == "report" else {}
+    words = dict(RULES) if command in ("report", "results") else {}
     for key, item in leaves(SCHEMAS[command]) if not words else ():
         facts = item.metadata
         some = [*facts.get("choices", facts.get("entries", ())), *facts.get("words", ()), facts.get("meaning", "")]

@@ -136,7 +136,7 @@ LAYERS = [
     {"analysis.store", "analysis.questions"},
     {"analysis.results", "analysis.figures"},
     {"analysis.page"},
-    {"analysis.report", "analysis.paper"},
+    {"analysis.report", "analysis.paper", "analysis.export"},
     {
         *("bench.errors", "bench.overrides", "bench.paths", "bench.extras", "bench.quiet", "bench.waiting"),
         *("bench.schema", "bench.schedule"),

@@ -33,10 +33,8 @@ def provenance(
     return {
         "tracking_uri": mask(resolve_uri(settings.tracking.uri)),
         "experiment": settings.experiment,
-        "command": mask(shlex.join(["python", "-m", "analysis.report", *words])),
-        "git": commit(CHECKOUT) if CHECKOUT else "unknown",
-        "versions": {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES},
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "results": settings.results,
+        **origin(mask(shlex.join(["python", "-m", "analysis.report", *words]))),
         "settings": {
             "resamples": settings.resamples,
             "level": settings.level,
@@ -52,6 +50,16 @@ def provenance(
             {"run_id": run["run_id"], "name": run["name"], "cell": run["cell"], "git": run["git"]}
             for run in cells.to_dict("records")
         ],
+    }
+
+
+def origin(command: str) -> dict[str, Any]:
+    """`command`, `git` (the commit), `versions` and `created` (UTC) of what is written now."""
+    return {
+        "command": command,
+        "git": commit(CHECKOUT) if CHECKOUT else "unknown",
+        "versions": {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES},
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 
 

@@ -10,8 +10,9 @@ from functools import cache
 import pytest
 
 from analysis.errors import SettingsError
+from analysis.export import KEYS
 from analysis.paper import read_words
-from analysis.settings import read_settings
+from analysis.settings import DEFAULTS, ExportSettings, read_settings
 from bench.config import compose_config, groups
 from bench.errors import ConfigError, MissingExtraError
 from bench.overrides import SHORT
@@ -70,6 +71,8 @@ def understood(module, words):
         compose_config(words, "architectures")
     elif module == "analysis.report":
         read_settings(words)
+    elif module == "analysis.export":
+        read_settings(words, DEFAULTS, KEYS, schema=ExportSettings)
     elif module == "analysis.paper":
         read_words(words)
 
@@ -129,7 +132,7 @@ def test_make_has_every_target_that_is_named():
 
 def test_every_key_that_the_pages_set_is_one():
     keys = {key for schema in SCHEMAS.values() for key, _ in leaves(schema)} | {
-        row[0] for row in rows(PROJECT / "conf" / "report.yaml")
+        row[0] for name in ("report", "results") for row in rows(PROJECT / "conf" / f"{name}.yaml")
     }
     keys |= {group for primary in SCHEMAS for group in groups(primary)} | set(SHORT)
     keys |= {"summary"}  # a tag of MLflow's runs

@@ -15,6 +15,7 @@ ELSEWHERE = {
     "bench.cam": "tests/bench/test_cam.py",
     "bench.export": "tests/bench/test_export.py",
     "bench.publish": "tests/bench/test_publish.py",
+    "analysis.export": "tests/analysis/test_export.py",
 }
 """Commands that take longer or an MLflow run's id, with the test that runs them."""
 
