@@ -15,6 +15,7 @@ def extra(module: str, name: str) -> Any:
 
     Raises:
         MissingExtraError: it is not installed.
+        ModuleNotFoundError: it is installed, and a package that it needs is not.
     """
     try:
         return importlib.import_module(module)

@@ -89,7 +89,7 @@ def _card(text: bytes, fingerprint: str) -> _Card:
     """The rows of one card.
 
     Raises:
-        ValueError, KeyError, TypeError, AttributeError: it is not as `bench.data.card` makes it.
+        ValueError: it is not as `bench.data.card` makes it; a KeyError, TypeError or AttributeError as well.
     """
     made = json.loads(text)
     if made["fingerprint"] != fingerprint:

@@ -112,7 +112,7 @@ def _figure(image: bytes, about: Mapping[str, Any]) -> ActivationMap:
     """One figure with its caption.
 
     Raises:
-        ValueError, KeyError, TypeError: it is not as `bench.cam` records it.
+        ValueError: it is not as `bench.cam` records it; a KeyError or TypeError as well.
     """
     if not image.startswith(PNG):
         raise ValueError("its figure is not a PNG image")

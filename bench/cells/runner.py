@@ -58,6 +58,7 @@ def run_cell(config: Config, store: Store, *, announce: Announce = logger.info) 
     Raises:
         BenchError: the cell cannot be run, for a reason that the user can mend; recorded as FAILED.
         MachineError: this machine has not what the cell asks for; nothing is recorded.
+        BatchTooLargeError: the memory is too small, and no smaller `protocol.micro_batch` may be tried; recorded.
         TrainingError: the cell failed before, and `retry` is not `failed`; nothing is recorded.
         ClaimTakenError: another worker has the cell; nobody's failure.
         GpuLost: this process can use its GPU no more; the same call in another goes on from the saved state.

@@ -51,7 +51,7 @@ def decode_png(content: bytes, _: int) -> Decoded:
     """A PNG file's image; transparency is ignored.
 
     Raises:
-        ValueError, OSError, SyntaxError, Image.DecompressionBombError: it is no whole image, or several.
+        ValueError: it is no whole image, or several; Pillow's OSError, SyntaxError or DecompressionBombError as well.
     """
     with _opened(content, "PNG") as file:
         frames = getattr(file, "n_frames", 1)

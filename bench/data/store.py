@@ -77,6 +77,7 @@ class Store:
 
         Raises:
             StorageError: there is no room; what was there before is untouched.
+            OSError: writing failed for another reason.
         """
         if not chunk.paths:  # none of them could be used
             return

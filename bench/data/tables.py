@@ -135,7 +135,7 @@ def _content(file: Path, encoding: str | None) -> bytes:
         raise DataError(f"{file}: cannot be read as a table in encoding {known} ({error})") from None
 
 
-def _not_utf8(file: Path, content: bytes) -> DataError:
+def _not_utf8(file: Path, content: bytes) -> str:
     try:
         content.decode()
     except UnicodeDecodeError as error:
@@ -143,7 +143,7 @@ def _not_utf8(file: Path, content: bytes) -> DataError:
         said = f"byte 0x{content[error.start]:02X} in line {line} is not UTF-8"
     else:
         said = "it holds bytes 0, as UTF-16 without its mark does"
-    return DataError(
+    return (
         f"{file}: cannot be read as a table: {said}; save it as UTF-8, or name the encoding of an own table: "
         "data.table.encoding=latin-1 (or cp1252, utf-16-le)"
     )
@@ -169,9 +169,9 @@ def _header(file: Path, content: bytes, wanted: set[str]) -> Header:
         try:
             text = line.group().decode()
         except UnicodeDecodeError:
-            raise _not_utf8(file, content) from None
+            raise DataError(_not_utf8(file, content)) from None
         if "\0" in text:
-            raise _not_utf8(file, content)
+            raise DataError(_not_utf8(file, content))
         if re.fullmatch(r"sep=.\s*", text):  # Excel's own word for what separates the values
             separators = text[4]
         elif text.strip():
@@ -236,7 +236,7 @@ def _parse(file: Path, content: bytes, header: Header, places: Sequence[int]) ->
         )
     except pa.ArrowInvalid as error:
         if "UTF8" in str(error):
-            raise _not_utf8(file, content) from None
+            raise DataError(_not_utf8(file, content)) from None
         raise DataError(f"{file}: cannot be read as a table ({error})") from None
     if len(table) == 0 or any(column[-1].as_py() != END for column in table.columns):
         last_row = header.row + len(table) + len(ragged) + len(spaces)

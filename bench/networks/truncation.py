@@ -145,6 +145,9 @@ def _until(module: nn.Module, path: str) -> nn.Sequential:
 
     The networks of the registry run their children one after the other in the order of definition; that the result
     computes what the whole network computes there is tested for every row and depth.
+
+    Raises:
+        ValueError: the chain has no such module.
     """
     name, _, rest = path.partition(".")
     kept: OrderedDict[str, nn.Module] = OrderedDict()

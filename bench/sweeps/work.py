@@ -19,6 +19,9 @@ def work(composed: DictConfig) -> float:
 
     Returns:
         The mean validation AUROC of its prediction, for a sweeper that searches; NaN where there is none.
+
+    Raises:
+        GpuLost: a launcher other than joblib's has to start this process anew.
     """
     from bench import config, waiting
 

@@ -32,7 +32,9 @@ def check_answer(uri: str) -> None:
     """Fails within seconds where nobody listens; MLflow would try for minutes.
 
     Raises:
-        TrackingError, AnalysisError, OSError: it cannot be a store, or nobody listens.
+        TrackingError: it cannot be a store.
+        AnalysisError: no server of MLflow's answers.
+        OSError: no database listens.
     """
     parts = urlsplit(uri)
     kind = parts.scheme.partition("+")[0]

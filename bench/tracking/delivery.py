@@ -242,7 +242,9 @@ def patiently(action: Callable[[], T], seconds: float) -> T:
     """What `action` gives, asked again for so many seconds while the server is away, or a run was just deleted.
 
     Raises:
-        UnavailableError, MissingError: still so after that time; a RefusedError at once.
+        UnavailableError: the server is still away after that time.
+        MissingError: the run is still missing after that time.
+        RefusedError: at once.
     """
     until = time.monotonic() + seconds
     while True:

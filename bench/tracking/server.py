@@ -235,6 +235,7 @@ class Server:
 
         Raises:
             UnavailableError: also where the artifact store's own client fails.
+            TrackingError: the server's answer.
         """
         parent = str(Path(path).parent)
         try:

@@ -47,6 +47,7 @@ def peers(trainer: TrainerConfig, follow: Callable[..., object], *arguments: Any
 
     Raises:
         TrainingError: another rank ended with an error, or was killed.
+        RuntimeError: torch's, where no rank is known to have ended.
     """
     devices, backend = trainer.devices, "nccl" if on_gpu(trainer) else "gloo"
     if devices == 1:
