@@ -90,6 +90,9 @@ def freedom(values: Floats, positive: npt.NDArray[np.bool_], known: npt.NDArray[
     Returns:
         [...]; where every influence is 0, one less than the smaller number of units.
 
+    >>> float(freedom(np.array([3.0, -3.0, 3.0, -3.0]), np.array([True, True, False, False]), np.ones(4, dtype=bool)))
+    2.0
+
     Source: Satterthwaite, Biometrics Bulletin 1946, for two groups: units with a positive, and the others. Brunner and
         Munzel, Biometrical Journal 2000, take it for this statistic.
     """
@@ -278,7 +281,7 @@ def logit_t_interval(estimates: Floats, errors: Floats, freedoms: Floats, level:
         ValueError: a level outside (0, 1).
 
     >>> low, high = logit_t_interval(np.array([0.8]), np.array([0.1]), np.array([1e9]), 0.95)
-    >>> low.round(3), high.round(3)  # as delong_interval(..., scale="logit")
+    >>> low.round(3), high.round(3)
     (array([0.54]), array([0.932]))
 
     Source: Qin and Hotilovac, Statistical Methods in Medical Research 2008 (logit); Brunner and Munzel 2000 (t).
