@@ -26,6 +26,7 @@ from analysis.figures import style
 from analysis.figures import summary as summary_figure
 from analysis.interrupted import run_command
 from analysis.questions.associations import (
+    ATTENUATION,
     correlation_display,
     correlation_statistics,
     correlations,
@@ -33,7 +34,7 @@ from analysis.questions.associations import (
     of_record,
 )
 from analysis.questions.claims import read_claims
-from analysis.questions.power import reach_note, with_needed
+from analysis.questions.power import reach_notes, with_needed
 from analysis.questions.scatter import (
     AUROC,
     BOOST,
@@ -189,7 +190,7 @@ def evaluate(settings: PaperSettings) -> Paper:
         verdicts=verdicts[verdicts["claim"].isin(_measurable(verdicts, statistics))].reset_index(drop=True),
         points=correlation_figure.table(points),
         panels=summary_figure.table(points, published_networks(reference.figure1()), pd.DataFrame(columns=TRUNCATION)),
-        notes=_notes(clouds, settings),
+        notes=_notes(clouds, table, settings),
     )
 
 
@@ -269,7 +270,7 @@ def _measurable(verdicts: pd.DataFrame, statistics: pd.DataFrame) -> list[str]:
     return [row["claim"] for row in verdicts.to_dict("records") if (row["statistic"], row["subset"]) in there]
 
 
-def _notes(clouds: Sequence[Scatter], settings: PaperSettings) -> list[str]:
+def _notes(clouds: Sequence[Scatter], table: pd.DataFrame, settings: PaperSettings) -> list[str]:
     labels = [reference.label(left.split(" ")[0]) for left in clouds[-1].left_out]
     level = f"{100 * settings.level:.4g} %"
     return [
@@ -280,7 +281,8 @@ def _notes(clouds: Sequence[Scatter], settings: PaperSettings) -> list[str]:
         "The names of the Inception, MNASNet and MobileNet points were inferred from their top-1.",
         f"Low and High: {level} closed form for as many independent architectures as these are worth, which are alike "
         "within families; the intervals carry nothing of the paper's finite test set, of which too little is known.",
-        *(reach_note(n, settings.level) for n in sorted({cloud.y.size for cloud in clouds}, reverse=True)),
+        ATTENUATION,
+        *reach_notes(of_record(table), settings.level),
         "Reading: what the error of digitising AUROC alone does to the coefficient. The paper's figures are quoted.",
     ]
 

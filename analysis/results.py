@@ -34,10 +34,15 @@ from analysis.store.folders import Runs
 from analysis.store.maps import Maps, load_maps
 from analysis.store.mistakes import Mistakes, load_mistakes
 from analysis.tables import count
-from analysis.units import choose_unit, clustered
+from analysis.units import choose_unit, dependent_units
 from analysis.views import aggregate_views
 
 DEMONSTRATION = "A demonstration, not a reproduction:"
+TOO_SURE = (
+    "every interval, p-value and verdict here is too sure of itself (of 95 % intervals 71 % covered with 5 studies a "
+    "patient). unit=auto and unit=patient are right."
+)
+"""What follows where the units are not independent."""
 
 
 @dataclass(frozen=True)
@@ -110,15 +115,10 @@ def evaluate(settings: Settings) -> Results:
     claims = read_claims()
     blocked = barriers(cells, claims.requires)
     images = settings.images and settings.results is None  # files that were exported have none
-    tables = over_networks(
-        groups,
-        grouped,
-        level=settings.level,
-        margin=settings.margin,
-        n_permutations=settings.permutations,
-        seed=settings.seed,
-    )
-    verdicts = verdicts_table(claims, gather(tables), barriers=blocked)
+    chosen = {name: getattr(settings, name) for name in ("level", "margin", "seed")}
+    tables = over_networks(groups, grouped, n_permutations=settings.permutations, **chosen)
+    dependent = dependent_units(evaluation.keys, unit)
+    verdicts = verdicts_table(claims, gather(tables), barriers=blocked, dependent=dependent)
     tables |= _tables(settings, cells, replicates, groups, grouped)
     return Results(
         cells=cells,
@@ -137,7 +137,7 @@ def evaluate(settings: Settings) -> Results:
         incomplete=incomplete,
         unit=unit,
         resampling=grouped.method,
-        cautions=cautions(evaluation, unit),
+        cautions=[f"{dependent}: {TOO_SURE}"] if dependent else [],
     )
 
 
@@ -158,20 +158,6 @@ def choose_tasks(cells: pd.DataFrame, tasks: str | None) -> pd.DataFrame:
     if strange or len(set(chosen)) < len(chosen):
         raise AnalysisError(f"tasks={tasks}: the runs were evaluated on {', '.join(there)}; choose among them")
     return cells.assign(**{"evaluation.tasks": ",".join(chosen)})
-
-
-def cautions(evaluation: Evaluation, unit: str) -> list[str]:
-    """What is wrong with the intervals by the unit that was asked for."""
-    n = clustered(evaluation.keys, unit)
-    if n == 0:
-        return []
-    patients = count(evaluation.keys["patient"].nunique(), "patient")
-    several = {"study": "studies", "image": "images"}[unit]
-    return [
-        f"unit={unit} takes {several} for independent, and {n} of {patients} have several: every interval, p-value and "
-        "verdict here is too sure of itself (of 95 % intervals 71 % covered with 5 studies a patient). unit=auto and "
-        "unit=patient are right."
-    ]
 
 
 def warning(cells: pd.DataFrame) -> str:

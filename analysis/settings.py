@@ -15,7 +15,7 @@ from analysis.places import PROJECT as PROJECT
 
 DEFAULTS = CONF / "report.yaml"
 UNIT_WORDS = ("auto", "study", "patient", "image")
-INTERVAL_WORDS = ("delong", "percentile", "bca", "studentised")
+INTERVAL_WORDS = ("delong", "percentile", "bca")
 WIDTH_WORDS = ("one", "two")
 FONT_WORDS = ("sans", "serif")
 IDS_WORDS = ("hashed", "kept")
@@ -73,7 +73,7 @@ class Settings:
     experiment: str = "chextransfer"
     tracking: TrackingSettings = field(default_factory=TrackingSettings)
     out: str = "report"
-    resamples: int = 1000
+    resamples: int = 10_000
     level: float = 0.95
     unit: str = "auto"
     seed: int = 0

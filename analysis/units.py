@@ -53,6 +53,20 @@ def clustered(keys: pd.DataFrame, unit: str) -> int:
     return int((units["patient"].value_counts() > 1).sum())
 
 
+def dependent_units(keys: pd.DataFrame, unit: str) -> str:
+    """Why intervals that resample these units are too narrow; empty where the units are independent.
+
+    Args:
+        keys: patient and study of each row.
+        unit: study, patient or image.
+    """
+    n = clustered(keys, unit)
+    if n == 0:
+        return ""
+    several = {"study": "studies", "image": "images"}[unit]
+    return f"unit={unit} takes {several} for independent, and {n} of {keys['patient'].nunique()} patients have several"
+
+
 def unit_strata(labels: Floats, codes: npt.NDArray[np.int64], n_units: int) -> npt.NDArray[np.int64]:
     """One task's stratum of each unit: 2 with a positive row, 1 with negative rows only, 0 without a label.
 

@@ -55,7 +55,8 @@ def family_display(table: pd.DataFrame) -> pd.DataFrame:
             {"Cells": str(row["subset"]), "Statistic": _statistic(row)}
             | _interval(row)
             | {"p": p_value(row["p_value"]), "Networks": str(row["n"])}
-            | {"Families": str(row["n_families"]), "Fit": str(row["status"])}
+            | {"Families": str(row["n_families"])}
+            | {"Interval": "; ".join(filter(None, [str(row["method"]), str(row["status"])]))}
             for row in table.to_dict("records")
         ]
     )

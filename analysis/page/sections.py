@@ -14,10 +14,10 @@ from analysis.figures.style import Format
 from analysis.page import attached, displays, pictured
 from analysis.page.parts import Picture, Section, Table
 from analysis.questions import boosts, family, pareto, seeds, truncation
-from analysis.questions.associations import correlation_display, of_record
+from analysis.questions.associations import ATTENUATED, ATTENUATION, correlation_display, of_record
 from analysis.questions.best import best_note
 from analysis.questions.interval_methods import DELONG
-from analysis.questions.power import reach_note
+from analysis.questions.power import reach_notes
 from analysis.questions.verdicts import verdicts_display
 from analysis.results import Results
 from analysis.settings import Settings
@@ -63,7 +63,7 @@ def notes(settings: Settings, results: Results) -> list[str]:
         + (f", {rule['evaluation.views']} over its views. " if rule["evaluation.level"] == "study" else ". ")
         + f"Low and High: {100 * settings.level:.4g} % interval of the mean over tasks ({', '.join(names)}; the column "
         + f"method names each row's), from {units if settings.interval == DELONG else joint}."
-        + (f" Every other table: percentile intervals from {joint}." if settings.interval == DELONG else "")
+        + (f" Every other interval over the test set: percentile, from {joint}." if settings.interval == DELONG else "")
     ]
     lines += [f"The unit is {results.unit}: {UNIT_WHY[results.unit]}."] if settings.unit == AUTO else []
     if settings.tasks is not None:
@@ -147,7 +147,7 @@ def _auroc(settings: Settings, results: Results) -> Section:
 def _boost(settings: Settings, results: Results) -> Section:
     raw, pooled = results.tables["boost"], results.tables["boost_pooled"]
     mine = [
-        "AUROC pretrained minus scratch, untruncated, same architecture and seeds, in the same resamples.",
+        "AUROC pretrained minus scratch, untruncated, same architecture and seeds, on the same studies.",
         boosts.NOTE,
         seeds.seed_note(results.groups),
         *notes(settings, results),
@@ -178,12 +178,13 @@ def _correlations(settings: Settings, results: Results) -> Section:
     mine = [
         "Across architectures, on the mean AUROC over tasks. Intervals and p-values hold where architectures are alike "
         "within families: they count as as many independent ones as the column Worth says (Dutilleul 1993).",
+        *([ATTENUATION] if raw["note"].str.contains(ATTENUATED).any() else []),
         *_over_networks(settings, results),
     ]
     enough = raw["n"].max() >= MIN_POINTS
     pictures = []
     if enough:
-        mine.append(reach_note(int(raw["n"].max()), settings.level))
+        mine += reach_notes(of_record(raw), settings.level)
         drawn = correlation_figure.table(results.points)
         made = correlation_figure.figure(drawn, of_record(raw), _heads(results), _form(settings))
         pictures.append(Picture("correlations", made, drawn, "ImageNet top-1 and size against AUROC"))

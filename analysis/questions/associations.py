@@ -28,6 +28,16 @@ percentile bootstrap of architectures, with a permutation p-value, both of which
 are alike within families (docs/verdicts.md); `digitisation` is what reading points off a figure does, the architectures
 held fixed.
 """
+RELIABLE, ATTENUATED = 0.8, "attenuated"
+"""A row is noted as attenuated where `reliability` is below this, or not known: its interval is of the coefficient that
+a test set of this size measures, which it covers as often as it says, and not of the one without noise, which it covers
+40 % of the time at worst (docs/verdicts.md)."""
+ATTENUATION = (
+    f"Attenuated: more than {1 - RELIABLE:.1f} of the variance between the architectures is noise of the test set and "
+    "of training, or how much is not known, which takes two seeds of every network. Noise pulls a coefficient towards "
+    "0; the interval covers what a test set of this size measures, and not the coefficient without noise."
+)
+"""What belongs below a table with such a row."""
 CORRELATION_COLUMNS = [
     *("x", "y", "subset", "method", "estimate", "low", "high", "p_value", "n", "level", "interval"),
     *("n_effective", "n_resamples", "n_defined", "loo_low", "loo_high", "n_permutations", "n_runs", "x_scale"),
@@ -150,7 +160,7 @@ def correlation_display(table: pd.DataFrame) -> pd.DataFrame:
             "Estimate": number(row["estimate"], signed=True),
             "Low": number(row["low"], signed=True),
             "High": number(row["high"], signed=True),
-            "Interval": str(row["interval"]),
+            "Interval": "; ".join([str(row["interval"]), *([ATTENUATED] if ATTENUATED in str(row["note"]) else [])]),
             "p": p_value(row["p_value"]),
             "Without one, low": number(row["loo_low"], signed=True),
             "Without one, high": number(row["loo_high"], signed=True),
@@ -197,7 +207,7 @@ def _head(cloud: Scatter, method: str, level: float) -> dict[str, object]:
         "reliability": cloud.reliability,
         "n_left_out": len(cloud.left_out),
         "left_out": "; ".join(cloud.left_out),
-        "note": cloud.note,
+        "note": "; ".join(filter(None, [cloud.note, "" if cloud.reliability >= RELIABLE else ATTENUATED])),
     }
 
 

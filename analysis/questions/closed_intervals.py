@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from analysis.evaluation import Replicates, Source
 from analysis.statistics.auroc import Floats
-from analysis.statistics.closed_form import (
+from analysis.statistics.delong import (
     freedom,
     influence,
     logit_t_interval,

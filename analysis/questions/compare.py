@@ -69,7 +69,7 @@ def auroc_table(
         runs: m rows, in the order of the replicates: cell, arch, family, pretrained, truncate, seed.
         replicates: of the same m models.
         level: coverage of the intervals.
-        interval: delong, percentile, bca or studentised; the last two take networks of one seed.
+        interval: delong, percentile or bca; the last takes networks of one seed.
 
     Returns:
         AUROC_COLUMNS; estimate, low and high on the scale 0 to 1, NaN where undefined. `method` says what the row's
@@ -104,7 +104,7 @@ def boost_table(
             `group_seeds` gives.
         replicates: of the same m models.
         level: coverage of the intervals.
-        interval: delong, percentile, bca or studentised; the last two take networks of one seed.
+        interval: delong, percentile or bca; the last takes networks of one seed.
 
     Returns:
         BOOST_COLUMNS, with no rows where no cell has its partner; estimate, low and high on the scale -1 to 1.

@@ -1,4 +1,4 @@
-"""Intervals of joint replicates by the method that was asked for: DeLong, percentile, BCa or studentised."""
+"""Intervals of joint replicates by the method that was asked for: DeLong, percentile or BCa."""
 
 import numpy as np
 import numpy.typing as npt
@@ -7,19 +7,11 @@ from analysis.errors import AnalysisError
 from analysis.evaluation import Replicates, Source, with_mean
 from analysis.questions.closed_intervals import Bounds, closed_bounds, set_separable
 from analysis.statistics.auroc import Floats, leave_out_auroc
-from analysis.statistics.bootstrap import Counts, standard_error, two_sided_p
-from analysis.statistics.intervals import (
-    Interval,
-    bca_interval,
-    bca_p,
-    percentile_interval,
-    studentised_interval,
-    studentised_p,
-)
-from analysis.statistics.studentised import bootstrap_errors
+from analysis.statistics.bootstrap import standard_error, two_sided_p
+from analysis.statistics.intervals import Interval, bca_interval, bca_p, percentile_interval
 
 DELONG = "delong"
-INTERVALS = {DELONG: "DeLong", "percentile": "percentile", "bca": "BCa", "studentised": "studentised"}
+INTERVALS = {DELONG: "DeLong", "percentile": "percentile", "bca": "BCa"}
 """How an interval is made, and what a table calls it; of DeLong's the rows say more (`closed_intervals`)."""
 
 
@@ -31,10 +23,8 @@ def intervals(
     Args:
         replicates: of m models on t tasks.
         level: coverage between 0 and 1.
-        method: delong (see `closed_bounds`), percentile, bca (jackknife over the units that were resampled) or
-            studentised (bootstrap-t with DeLong's standard errors, by unit; its bounds are cut off at the statistic's
-            range). By any of them a single AUROC of 0 or 1 has the exact one-sided bound. The p-value follows from the
-            interval.
+        method: delong (see `closed_bounds`), percentile, or bca (jackknife over the units that were resampled). By any
+            of them a single AUROC of 0 or 1 has the exact one-sided bound. The p-value follows from the interval.
         contrasts: [k, m] weights of the models, say 1 and -1 for a difference; without, each model for itself.
 
     Raises:
@@ -78,8 +68,7 @@ def _resampled(replicates: Replicates, method: str, weights: Floats, estimates: 
                 f"interval={method} takes networks of one training seed, and some here have several; use "
                 "interval=delong or interval=percentile, or choose one seed's runs"
             )
-        by = _bca if method == "bca" else _studentised
-        made, p_values = by(replicates, source, weights, estimates, resampled, level)
+        made, p_values = _bca(replicates, source, weights, estimates, resampled, level)
     names = np.full(estimates.shape, name, dtype=object)
     return Bounds(made.low, made.high, made.n_defined, p_values, standard_error(resampled), names)
 
@@ -91,31 +80,6 @@ def _bca(
     by_task = np.stack([leave_out_auroc(y, scores[:, t], source.codes) for t, y in enumerate(labels)], axis=1)
     left_out = _contrast(weights, with_mean(by_task, replicates.parts))
     return bca_interval(estimates, resampled, left_out, level), bca_p(estimates, resampled, left_out)
-
-
-def _studentised(
-    replicates: Replicates, source: Source, weights: Floats, estimates: Floats, resampled: Floats, level: float
-) -> tuple[Interval, Floats]:
-    once = [np.ones((1, source.n_units), dtype=np.uint8)] * len(source.evaluation.tasks)
-    errors = _errors(replicates, source, once, weights)[..., 0]
-    within = _errors(replicates, source, source.counts(), weights)
-    made = studentised_interval(estimates, errors, resampled, within, level)
-    lowest, highest = np.minimum(weights, 0).sum(axis=1)[:, None], np.maximum(weights, 0).sum(axis=1)[:, None]
-    cut = Interval(np.maximum(made.low, lowest), np.minimum(made.high, highest), made.n_defined)
-    return cut, studentised_p(estimates, errors, resampled, within)
-
-
-def _errors(replicates: Replicates, source: Source, counts: list[Counts], weights: Floats) -> Floats:
-    """Standard errors of every task and mean within each resample: [k, t + 1, b]."""
-    labels, scores = source.evaluation.labels, source.evaluation.scores
-    errors = bootstrap_errors(labels, scores, counts, units=source.codes, contrasts=weights)
-    means = [
-        errors[:, -1:] if len(part) == len(labels) else bootstrap_errors(
-            labels[part], scores[:, part], [counts[t] for t in part], units=source.codes, contrasts=weights
-        )[:, -1:]
-        for part in map(list, replicates.parts)
-    ]  # fmt: skip
-    return np.concatenate([errors[:, :-1], *means], axis=1)
 
 
 def _source(replicates: Replicates, method: str) -> Source:

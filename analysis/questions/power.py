@@ -6,13 +6,14 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy.optimize import brentq
 from scipy.stats import norm, t
 
 from analysis.questions.claims import Rule
 from analysis.questions.verdicts import CONTRADICTED, REPRODUCED, UNDECIDED, decisions
 from analysis.statistics.auroc import Floats
 from analysis.statistics.correlation import correlate
-from analysis.tables import count
+from analysis.tables import count, number
 
 POWER = 0.8
 """Chance of a decision that counts as enough. Source: Cohen, Statistical Power Analysis, 1988, 2.4."""
@@ -42,35 +43,36 @@ class Needed(NamedTuple):
     assumed: float
 
 
-def critical_spearman(n: int, level: float, *, n_simulations: int = 200_000, rng: np.random.Generator) -> float:
-    """The smallest |rho| of n untied points that is significant, two-sided, at 1 - level.
+def critical_spearman(n: float, level: float) -> float:
+    """The |rho| of n independent points from which its interval (`closed_form`) leaves 0 out; NaN of 3 or fewer.
+
+    >>> round(critical_spearman(16, 0.95), 2)
+    0.57
+    """
+    if not n > 3:
+        return math.nan
+    reach = float(t.ppf((1 + level) / 2, n - 2)) / math.sqrt(n - 3)
+    return float(brentq(lambda rho: math.atanh(rho) - reach * math.sqrt(1 + rho**2 / 2), 0.0, 1 - 1e-12))
+
+
+def reach_notes(table: pd.DataFrame, level: float) -> list[str]:
+    """What Spearman's |rho| must reach, in a sentence for each number of architectures, the largest first.
 
     Args:
-        n: points.
-        level: such as 0.95.
-        n_simulations: random orders, from which the exact distribution is estimated.
-        rng: consumed.
-
-    Returns:
-        From 0 to 1; NaN where not even a perfect order is significant.
+        table: rows of one interval a correlation, with method, n and n_effective.
+        level: coverage of the intervals.
     """
-    order = np.arange(n, dtype=np.float64)
-    drawn = rng.permuted(np.tile(order, (n_simulations, 1)), axis=1)
-    squares = ((drawn - order) ** 2).sum(axis=1)
-    strength = np.abs(1 - 6 * squares / (n * (n**2 - 1)))
-    values, counts = np.unique(strength.round(12), return_counts=True)
-    beyond = counts[::-1].cumsum()[::-1] / n_simulations
-    significant = values[beyond <= 1 - level]
-    return float(significant[0]) if significant.size else math.nan
-
-
-def reach_note(n: int, level: float) -> str:
-    """What |rho| of n architectures must reach, in a sentence; by 50,000 random orders, the same ones each time."""
-    p = f"a two-sided p of {1 - level:.2g}"
-    least = critical_spearman(n, level, n_simulations=50_000, rng=np.random.default_rng(0))
-    if math.isnan(least):
-        return f"Of {count(n, 'architecture')} not even a perfect order reaches {p}."
-    return f"Of {count(n, 'architecture')}, Spearman's |rho| must reach {least:.2f} for {p}."
+    notes, rows = [], table[table["method"] == "spearman"]
+    for n in sorted({int(n) for n in rows["n"]}, reverse=True):
+        worth = sorted({round(float(value), 1) for value in rows.loc[rows["n"] == n, "n_effective"].dropna()})
+        if worth:
+            reach = " to ".join(number(critical_spearman(value, level), 2) for value in {worth[-1]: 0, worth[0]: 0})
+            said = " to ".join(number(value, 1) for value in {worth[0]: 0, worth[-1]: 0})
+            notes.append(
+                f"Of {count(n, 'architecture')}, Spearman's |rho| must reach {number(critical_spearman(n, level), 2)} "
+                f"for an interval without 0 if they were independent, and {reach} as these are worth {said} such ones."
+            )
+    return notes
 
 
 def correlation_power(

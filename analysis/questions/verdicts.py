@@ -98,7 +98,9 @@ def barriers(cells: pd.DataFrame, requires: Requires) -> list[str]:
     return found
 
 
-def verdicts_table(claims: Claims, statistics: pd.DataFrame, *, barriers: Sequence[str] = ()) -> pd.DataFrame:
+def verdicts_table(
+    claims: Claims, statistics: pd.DataFrame, *, barriers: Sequence[str] = (), dependent: str = ""
+) -> pd.DataFrame:
     """Each claim with its verdict and the reason for it.
 
     Args:
@@ -107,6 +109,8 @@ def verdicts_table(claims: Claims, statistics: pd.DataFrame, *, barriers: Sequen
             the architectures, NaN: as many as there are) and `reliability` (NaN: not known), without enough of which
             no claim is reproduced that noise alone could reproduce.
         barriers: as `barriers` gives them; any makes every verdict `undecided`.
+        dependent: as `dependent_units` gives it; makes every verdict `undecided` that rests on resamples of the test
+            set, by its interval or by `reliability`.
 
     Returns:
         VERDICT_COLUMNS, one row a claim in the order of the file; NaN where nothing was measured.
@@ -124,7 +128,11 @@ def verdicts_table(claims: Claims, statistics: pd.DataFrame, *, barriers: Sequen
     if "level" not in statistics.columns:
         statistics = statistics.assign(level=claims.level)
     measured = {(row["statistic"], row["subset"]): row for row in statistics.to_dict("records")}
-    rows = [_verdict(claim, claims, measured.get((claim.statistic, claim.subset)), barriers) for claim in claims.claims]
+    rows = []
+    for claim in claims.claims:
+        resampled = claim.scale != "correlation" or claim.noise == "guarded"
+        why = [*barriers, *([dependent] if dependent and resampled else [])]
+        rows.append(_verdict(claim, claims, measured.get((claim.statistic, claim.subset)), why))
     kinds = {"n": "Int64", "paper": "float64", "n_effective": "float64"}
     return pd.DataFrame(rows, columns=VERDICT_COLUMNS).astype(kinds)
 

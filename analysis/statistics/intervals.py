@@ -1,4 +1,4 @@
-"""Confidence intervals from bootstrap replicates: percentile, BCa and studentised.
+"""Confidence intervals from bootstrap replicates: percentile and BCa.
 
 Which to take, and how often each covers: docs/statistics.md, "Which interval, and how often it covers".
 """
@@ -108,32 +108,6 @@ def bca_p(estimates: Floats, replicates: Floats, left_out: Floats) -> Floats:
     return p_of_tails(levels[0], levels[1], (~np.isnan(replicates)).sum(axis=-1))
 
 
-def studentised_p(estimates: Floats, errors: Floats, replicates: Floats, replicate_errors: Floats) -> Floats:
-    """Two-sided p-value of 0 that follows from `studentised_interval`: below 1 - level exactly where that leaves 0 out.
-
-    Args:
-        estimates: [...] the statistic on the data.
-        errors: [...] its standard error.
-        replicates: [..., b], NaN where undefined.
-        replicate_errors: [..., b] the standard error within each resample, NaN where undefined.
-
-    Returns:
-        [...]; NaN where the interval is, at least 2 / (B + 1) of B replicates with a t.
-
-    >>> draws, errors = np.linspace(0.5, 1.5, 99), np.ones(99)
-    >>> round(float(studentised_p(np.array(1.0), np.array(4.0), draws, errors)), 2)
-    0.5
-
-    Source: the interval inverted, Efron and Tibshirani 1993, section 12.5.
-    """
-    estimates, errors = np.asarray(estimates, dtype=np.float64), np.asarray(errors, dtype=np.float64)
-    t = _pivots(estimates, replicates, replicate_errors)
-    point = np.divide(estimates, errors, out=np.full(errors.shape, np.nan), where=errors > 0)
-    below, upto = tails_at(t, point)
-    p = p_of_tails(1 - upto, 1 - below, (~np.isnan(t)).sum(axis=-1))
-    return np.where(errors > 0, p, np.nan)
-
-
 def tails_at(replicates: Floats, points: Floats) -> tuple[Floats, Floats]:
     """Where the interpolated quantiles pass a point: up to which tail they lie below it, and up to which not above it.
 
@@ -176,44 +150,6 @@ def p_of_tails(below: Floats, upto: Floats, n_defined: npt.NDArray[np.int64]) ->
     return np.asarray(np.clip(2 * np.minimum(upto, 1 - below), 2 / (n_defined + 1), 1.0))
 
 
-def studentised_interval(
-    estimates: Floats, errors: Floats, replicates: Floats, replicate_errors: Floats, level: float
-) -> Interval:
-    """Bootstrap-t interval: estimate minus quantiles of t = (replicate - estimate) / its standard error, in errors.
-
-    A replicate without a standard error above 0 has no t and is not counted. The bounds may pass the statistic's range.
-
-    Args:
-        estimates: [...] the statistic on the data.
-        errors: [...] its standard error.
-        replicates: [..., b], NaN where undefined.
-        replicate_errors: [..., b] the standard error within each resample, NaN where undefined.
-        level: coverage between 0 and 1.
-
-    Returns:
-        Arrays [...]: low, high, and the number of replicates with a t that they rest on; NaN where there are none.
-
-    Raises:
-        ValueError: a level outside (0, 1).
-
-    >>> x = np.array([1.0, 2.0, 3.0, 4.0, 10.0])
-    >>> draws = np.random.default_rng(0).choice(x, (2000, 5))
-    >>> errors = draws.std(axis=1, ddof=1) / 5**0.5
-    >>> interval = studentised_interval(x.mean(), x.std(ddof=1) / 5**0.5, draws.mean(axis=1), errors, 0.9)
-    >>> round(float(interval.low), 1), round(float(interval.high), 1), int(interval.n_defined)
-    (1.8, 11.6, 1998)
-
-    Source: Efron and Tibshirani 1993, section 12.5.
-    """
-    check_level(level)
-    estimates, errors = np.asarray(estimates, dtype=np.float64), np.asarray(errors, dtype=np.float64)
-    t = _pivots(estimates, replicates, replicate_errors)
-    tails = np.broadcast_to([(1 - level) / 2, (1 + level) / 2], (*t.shape[:-1], 2))
-    low, high, n_defined = _quantiles(t, tails)
-    errors = np.where(errors > 0, errors, np.nan)
-    return Interval(estimates - high * errors, estimates - low * errors, n_defined)
-
-
 def check_level(level: float) -> None:
     """Refuses a coverage that is no probability.
 
@@ -237,13 +173,6 @@ def _corrections(estimates: Floats, replicates: Floats, left_out: Floats) -> tup
     spread = (moves**2).sum(axis=-1)
     moved = spread > (1e-12 * np.abs(estimates)) ** 2  # not the rounding of equal values
     return bias, np.divide((moves**3).sum(axis=-1), 6 * spread**1.5, out=np.full(spread.shape, np.nan), where=moved)
-
-
-def _pivots(estimates: Floats, replicates: Floats, replicate_errors: Floats) -> Floats:
-    """Distance of each replicate from the estimate in its own errors; NaN without an error above 0."""
-    t = np.full(replicates.shape, np.nan)
-    np.divide(replicates - estimates[..., None], replicate_errors, out=t, where=replicate_errors > 0)
-    return t
 
 
 def _quantiles(values: Floats, tails: Floats) -> Interval:

@@ -6,9 +6,7 @@ import inspect
 
 import pytest
 
-MODULES = tuple(
-    f"statistics.{name}" for name in ("auroc", "bootstrap", "delong", "intervals", "multiplicity", "studentised")
-)
+MODULES = tuple(f"statistics.{name}" for name in ("auroc", "bootstrap", "delong", "intervals", "multiplicity"))
 
 
 @pytest.mark.parametrize("name", [*MODULES, "units", "questions.interval_methods"])

@@ -11,7 +11,7 @@ import pytest
 
 from analysis.statistics.auroc import auroc
 from analysis.statistics.bootstrap import bootstrap_auroc, draw_counts
-from analysis.statistics.delong import delong, delong_interval, delong_test
+from analysis.statistics.delong import influence, t_interval, t_p
 
 REFERENCE = Path(__file__).parent / "reference"
 SCORES = pd.read_csv(REFERENCE / "proc_scores.csv")
@@ -36,26 +36,35 @@ def test_the_data_hold_what_they_should():
     assert auroc(LABELS, ROWS[4]) < 0.5
 
 
-def test_auroc_and_delongs_variance(proc):
-    made = delong(LABELS, ROWS)
+@pytest.fixture(scope="module")
+def made():
+    """AUROCs [m] and the influence of every row on them [m, n]."""
+    return influence(LABELS, ROWS, np.arange(120), 120)[:2]
+
+
+def test_auroc_and_delongs_variance(proc, made):
+    aurocs, moves = made
+    covariance = moves @ moves.T
     np.testing.assert_allclose([auroc(LABELS, row) for row in ROWS], proc("auroc"), rtol=0, atol=1e-14)
-    np.testing.assert_allclose(made.auroc, proc("auroc"), rtol=0, atol=1e-14)
-    np.testing.assert_allclose(np.diag(made.covariance), proc("variance"), rtol=1e-10)
-    covariances = [made.covariance[i, j] for i, j in PAIRS]
-    np.testing.assert_allclose(covariances, proc("covariance"), rtol=1e-10)
+    np.testing.assert_allclose(aurocs, proc("auroc"), rtol=0, atol=1e-14)
+    np.testing.assert_allclose(np.diag(covariance), proc("variance"), rtol=1e-10)
+    np.testing.assert_allclose([covariance[i, j] for i, j in PAIRS], proc("covariance"), rtol=1e-10)
 
 
-def test_delongs_interval(proc):
-    made = delong(LABELS, ROWS)
-    low, high = delong_interval(made.auroc, np.diag(made.covariance), level=0.95)
-    np.testing.assert_allclose(low, proc("delong_low"), rtol=0, atol=1e-10)
-    np.testing.assert_allclose(high, proc("delong_high"), rtol=0, atol=1e-10)
+def test_delongs_interval(proc, made):
+    """pROC's has the normal quantile, t's of infinitely many degrees of freedom, and is cut off at 0 and 1."""
+    aurocs, moves = made
+    low, high = t_interval(aurocs, np.linalg.norm(moves, axis=1), np.inf, 0.95)
+    np.testing.assert_allclose(np.maximum(low, 0), proc("delong_low"), rtol=0, atol=1e-10)
+    np.testing.assert_allclose(np.minimum(high, 1), proc("delong_high"), rtol=0, atol=1e-10)
 
 
-def test_delongs_paired_test(proc):
-    made = delong_test(LABELS, ROWS, PAIRS)
-    np.testing.assert_allclose(made.z, proc("z"), rtol=1e-10)
-    np.testing.assert_allclose(made.p_value, proc("p_value"), rtol=1e-8)
+def test_delongs_paired_test(proc, made):
+    first, second = np.array(PAIRS).T
+    difference, error = (values[first] - values[second] for values in made)
+    error = np.linalg.norm(error, axis=1)
+    np.testing.assert_allclose(difference / error, proc("z"), rtol=1e-10)
+    np.testing.assert_allclose(t_p(difference, error, np.inf), proc("p_value"), rtol=1e-8)
 
 
 def test_stratified_bootstrap_within_its_monte_carlo_error(proc):

@@ -355,7 +355,7 @@ def test_a_folder_that_cannot_be_written_is_one_sentence_before_anything_is_comp
 
 def test_help_shows_the_keys(capsys):
     assert main(["--help"]) == 0
-    assert "resamples: 1000" in capsys.readouterr().out
+    assert "resamples: 10000" in capsys.readouterr().out
 
 
 def test_the_project_folder_is_the_checkout():

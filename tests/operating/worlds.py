@@ -97,12 +97,15 @@ def truths(world: World) -> dict[tuple[str, str], float]:
 
 
 def draw(world: World, n: int, n_seeds: int, rng: np.random.Generator) -> tuple[pd.DataFrame, Evaluation]:
-    """One study: cells as `load_runs` gives them, and their predictions on n studies."""
+    """One study: cells as `load_runs` gives them, and their predictions on n studies.
+
+    With them the true AUROC: `expected` over seeds, and of the network as it was `trained`.
+    """
     driver = standard(SIZE if world.driver == "size" else TOP1)
-    common = _rest(world.icc, rng)
+    common = residual(world.icc, rng)
     cells, aurocs, kin = [], [], []
     for pretrained, r, level in ((True, world.pretrained, world.boost), (False, world.scratch, 0.0)):
-        rest = (common + _rest(world.icc, rng)) / math.sqrt(2)
+        rest = (common + residual(world.icc, rng)) / math.sqrt(2)
         whole = 0.80 + level + world.sd * (r * driver + math.sqrt(1 - r**2) * rest)
         for i, (arch, family, parameters) in enumerate(NETWORKS[["arch", "family", "parameters"]].to_numpy()):
             factors = (1.0, *(FACTORS[family] if pretrained and world.loss is not None else ()))
@@ -112,14 +115,16 @@ def draw(world: World, n: int, n_seeds: int, rng: np.random.Generator) -> tuple[
                         {"arch": arch, "family": family, "pretrained": pretrained, "truncate": depth, "seed": seed}
                         | {"weights": paper_era(arch) if pretrained else "none", "parameters": parameters / factor}
                         | {"cell": f"{arch}-{pretrained}-{depth}-{seed}"}
+                        | {"expected": whole[i] - (world.loss or 0.0) * math.log2(factor)}
                     )
-                    lost = (world.loss or 0.0) * math.log2(factor)
-                    aurocs.append(whole[i] - lost + world.seed_sd * world.sd * rng.standard_normal())
+                    aurocs.append(cells[-1]["expected"] + world.seed_sd * world.sd * rng.standard_normal())
                     kin.append((int(FAMILY[i]), 2 * i + pretrained))
-    return pd.DataFrame(cells), _predictions(np.array(aurocs), np.array(kin), n, world.patients, rng)
+    made = pd.DataFrame(cells).assign(trained=aurocs)
+    return made, _predictions(np.array(aurocs), np.array(kin), n, world.patients, rng)
 
 
-def _rest(icc: float, rng: np.random.Generator) -> Floats:
+def residual(icc: float, rng: np.random.Generator) -> Floats:
+    """What families and nothing else make of 16 AUROCs: standard normal, a share of the variance between families."""
     between, within = rng.standard_normal(FAMILY.max() + 1)[FAMILY], rng.standard_normal(FAMILY.size)
     return np.asarray(math.sqrt(icc) * between + math.sqrt(1 - icc) * within)
 

@@ -14,8 +14,7 @@ from scipy.stats import rankdata
 from sklearn.metrics import roc_auc_score
 
 from analysis.statistics.bootstrap import bootstrap_auroc, draw_counts
-from analysis.statistics.delong import delong
-from analysis.statistics.studentised import bootstrap_errors
+from analysis.statistics.delong import influence
 from tests.perf.said import say
 
 PREVALENCE = 0.25
@@ -30,7 +29,6 @@ def main() -> None:
     bootstrap_line(rng, n=500, models=32, tasks=5, resamples=1_000, sample=300)
     bootstrap_line(rng, n=500, models=32, tasks=5, resamples=10_000, sample=300)
     bootstrap_line(rng, n=25_000, models=32, tasks=1, resamples=1_000, sample=30)
-    errors_line(rng)
     for n in (500, 25_000):
         delong_lines(rng, n=n, models=32)
 
@@ -56,35 +54,24 @@ def bootstrap_line(rng: np.random.Generator, *, n: int, models: int, tasks: int,
     line(f"{name} ({note}; peak {peak(ours):.0f} MiB)", times[0], times[1] * whole / sample)
 
 
-def errors_line(rng: np.random.Generator) -> None:
-    """DeLong's standard error within every resample against one DeLong a resample of gathered rows."""
-    labels, scores = made_up(rng, 500, 32, 1)
-    counts = draw_counts(500, 1_000, rng=rng)
-
-    def peer() -> None:
-        for i in range(100):
-            rows = np.repeat(np.arange(500), counts[i])
-            sun_xu(labels[0][rows], scores[i % 32 : i % 32 + 1, 0][:, rows])
-
-    times = alternate(lambda: bootstrap_errors(labels, scores, counts), peer, rounds=1)
-    name = "DeLong error in each resample, 32 models x 1,000, n=500 (loop over resamples, 100 of 32,000 timed)"
-    line(name, times[0], times[1] * 320)
-
-
 def delong_lines(rng: np.random.Generator, *, n: int, models: int) -> None:
     """The whole covariance matrix against the same fast algorithm a pair of models at a time, and a model at a time."""
     labels, scores = made_up(rng, n, models, 1)
     pairs = [(i, j) for i in range(models) for j in range(i)]
     sample = pairs[:: max(1, len(pairs) // 20)]
 
+    def covariance() -> np.ndarray:
+        made = influence(labels[0], scores[:, 0], np.arange(n), n)
+        return made.values @ made.values.T
+
     def by_pairs() -> None:
         for i, j in sample:
             sun_xu(labels[0], scores[[i, j], 0])
 
-    ours, peer = alternate(lambda: delong(labels[0], scores[:, 0]), by_pairs, rounds=3)
+    ours, peer = alternate(covariance, by_pairs, rounds=3)
     name = f"DeLong covariance of {models} models, n={n:,}"
     line(f"{name} (Sun & Xu by pairs, {len(sample)} of {len(pairs)} timed)", ours, peer * len(pairs) / len(sample))
-    ours, peer = alternate(lambda: delong(labels[0], scores[:, 0]), lambda: sun_xu(labels[0], scores[:, 0]), rounds=3)
+    ours, peer = alternate(covariance, lambda: sun_xu(labels[0], scores[:, 0]), rounds=3)
     line(f"{name} (Sun & Xu, midranks a model at a time)", ours, peer)
 
 

@@ -14,31 +14,38 @@ from analysis.questions.power import (
     mean_power,
     n_for_correlation,
     n_for_mean,
-    reach_note,
+    reach_notes,
     with_needed,
 )
 from analysis.questions.verdicts import verdicts_table
+from analysis.statistics.correlation import closed_form
 
 ABOVE, WITHIN = Rule("above", 0.0), Rule("within", 0.5)
 
 
-@pytest.mark.parametrize(("n", "published"), [(8, 0.738), (10, 0.648), (12, 0.587), (16, 0.503), (20, 0.447)])
-def test_critical_values_are_the_published_ones(n, published, rng):
-    """Zar, JASA 1972: exact two-sided 5 % points of Spearman's rho."""
-    assert critical_spearman(n, 0.95, rng=rng) == pytest.approx(published, abs=0.008)
+@pytest.mark.parametrize(("n", "level"), [(16, 0.95), (7.3, 0.95), (16, 0.8), (4, 0.95)])
+def test_at_the_critical_value_an_interval_just_touches_0(n, level):
+    least = critical_spearman(n, level)
+    low, _, p = closed_form(least, n, "spearman", level)
+    assert 0 < least < 1
+    assert low == pytest.approx(0, abs=1e-6)
+    assert p == pytest.approx(1 - level, abs=1e-6)
+    assert math.isnan(critical_spearman(3, level))
 
 
-def test_sixteen_points_must_reach_one_half(rng):
-    assert 0.497 <= critical_spearman(16, 0.95, rng=rng) <= 0.508
-    t = stats.t.ppf(0.975, 14)
-    assert t / math.sqrt(14 + t**2) == pytest.approx(0.497, abs=5e-4)  # the t approximation
-    assert math.isnan(critical_spearman(4, 0.95, rng=rng))  # even a perfect order has p = 2 / 24
-    assert critical_spearman(5, 0.95, rng=rng) == 1.0
-
-
-def test_a_sentence_says_what_a_coefficient_must_reach():
-    assert reach_note(16, 0.95) == "Of 16 architectures, Spearman's |rho| must reach 0.50 for a two-sided p of 0.05."
-    assert reach_note(4, 0.95) == "Of 4 architectures not even a perfect order reaches a two-sided p of 0.05."
+def test_a_sentence_says_what_a_coefficient_must_reach_as_these_architectures_are_worth_fewer():
+    table = pd.DataFrame({"method": ["spearman", "spearman", "kendall", "spearman"], "n": [16, 16, 16, 11]})
+    table = table.assign(n_effective=[7.04, 9.9, 5.0, 11.0])
+    worth = [f"{critical_spearman(n, 0.95):.2f}" for n in (16, 9.9, 7.0)]
+    first, second = reach_notes(table, 0.95)
+    assert first == (
+        f"Of 16 architectures, Spearman's |rho| must reach {worth[0]} for an interval without 0 if they were "
+        f"independent, and {worth[1]} to {worth[2]} as these are worth 7.0 to 9.9 such ones."
+    )
+    assert float(worth[0]) < float(worth[1]) < float(worth[2])
+    assert second.startswith("Of 11 architectures")
+    assert second.endswith("as these are worth 11.0 such ones.")
+    assert reach_notes(table.assign(n_effective=float("nan")), 0.95) == []
 
 
 def test_points_for_a_correlation_of_one_half(rng):

@@ -7,14 +7,18 @@ import pytest
 from analysis.errors import AnalysisError
 from analysis.evaluation import Replicates
 from analysis.questions.associations import (
+    ATTENUATED,
     CORRELATION_COLUMNS,
     FAMILIES,
     POINTS,
+    RELIABLE,
     correlation_display,
     correlation_statistics,
     correlation_table,
+    correlations,
     of_record,
 )
+from analysis.questions.claims import read_claims
 from analysis.questions.scatter import POINT_COLUMNS, Scatter, collect, points_table
 from analysis.questions.seeds import group_seeds
 from analysis.reference import figure1, paper_era, top1
@@ -303,6 +307,26 @@ def test_the_interval_of_record_holds_within_families(rng):
     statistics = correlation_statistics(table)
     assert statistics["statistic"].iloc[0] == "spearman(imagenet_top1, auroc)"
     assert not statistics.duplicated(["statistic", "subset"]).any()
+
+
+def test_a_coefficient_that_noise_may_have_pulled_towards_0_says_so():
+    assert read_claims().requires.min_reliability == RELIABLE
+    rng, x = np.random.default_rng(0), np.arange(1.0, 13)
+    names = tuple(f"a{i}" for i in range(12))
+    noise = {"clear": 0.01, "noisy": 9.0}
+    clouds = [
+        Scatter("parameters", "auroc", subset, names, names, x, x, x[:, None] + sd * rng.normal(size=(12, 200)),
+                np.full(12, 2), note="made up")
+        for subset, sd in noise.items()
+    ]  # fmt: skip
+    clouds.append(replace(clouds[0], subset="one seed", n_seeds=np.ones(12, dtype=np.int64)))
+    made = correlations(clouds, level=0.95, n_resamples=9, n_permutations=9, rng=rng)
+    notes = made.groupby("subset")["note"].unique()
+    said = f"made up; {ATTENUATED}"
+    assert [list(notes[name]) for name in ("clear", "noisy", "one seed")] == [["made up"], [said], [said]]
+    shown = correlation_display(made).groupby("Cells")["Interval"].unique()
+    assert not any(ATTENUATED in text for text in shown["clear"])
+    assert all(text.endswith(f"; {ATTENUATED}") for text in shown["noisy"])
 
 
 def test_what_is_shown_is_rounded_text(rng):

@@ -250,6 +250,16 @@ def test_a_small_test_set_makes_nothing_unrelated():
     assert "is not known: it takes two seeds or more of each network" in unknown
 
 
+def test_a_unit_that_is_not_independent_decides_nothing_that_rests_on_resamples_of_the_test_set():
+    claims, why = read_claims(), "unit=study takes studies for independent, and 5 of 9 patients have several"
+    table = verdicts_table(claims, statistics_that_reproduce(claims), dependent=why)
+    closed = table["claim"].isin(["size_predicts_pretrained", "size_predicts_scratch", "small_networks_gain_more"])
+    assert set(table.loc[~closed, "reason"]) == {why}
+    assert set(table.loc[~closed, "verdict"]) == {"undecided"}
+    assert table.loc[~closed, "estimate"].notna().all()
+    assert set(table.loc[closed, "verdict"]) == {"reproduced"}  # their intervals are over the architectures
+
+
 def test_noise_contradicts_no_claim_and_hinders_no_contradiction():
     claims = read_claims()
     large = statistics_that_reproduce(claims).assign(estimate=0.7, low=0.55, high=0.8, reliability=np.nan)

@@ -6,7 +6,7 @@ from scipy import stats
 
 from analysis.statistics.auroc import auroc, leave_out_auroc
 from analysis.statistics.bootstrap import bootstrap_auroc, draw_counts
-from analysis.statistics.intervals import bca_interval, percentile_interval, studentised_interval
+from analysis.statistics.intervals import bca_interval, percentile_interval
 
 
 @pytest.fixture
@@ -35,7 +35,6 @@ def test_interval_refuses_a_level_that_is_no_probability(level):
     for make in (
         lambda: percentile_interval(values, level),
         lambda: bca_interval(values[:, 0], values, values, level),
-        lambda: studentised_interval(values[:, 0], values[:, 0], values, values, level),
     ):
         with pytest.raises(ValueError, match="between 0 and 1"):
             make()
@@ -118,57 +117,11 @@ def test_bca_leaves_undefined_replicates_out_and_counts_them(data):
     assert np.isnan(bca_interval(estimates, np.full((3, 5), np.nan), left_out, 0.9).low).all()
 
 
-def test_studentised_is_its_formula(rng):
-    """A plain loop over the replicates, with those of no error left out."""
-    replicates, errors = 0.7 + 0.1 * rng.normal(size=301), 0.05 + 0.05 * rng.random(301)
-    errors[3], errors[4], replicates[5] = 0, np.nan, np.nan
-    t = [(r - 0.7) / e for r, e in zip(replicates, errors, strict=True) if e > 0 and not np.isnan(r)]
-    low, high, n_defined = studentised_interval(0.7, 0.08, replicates, errors, 0.9)
-    assert n_defined == len(t) == 298
-    assert low == pytest.approx(0.7 - np.quantile(t, 0.95) * 0.08)
-    assert high == pytest.approx(0.7 - np.quantile(t, 0.05) * 0.08)
-
-
-def test_studentised_with_one_error_is_the_basic_interval(rng):
-    """A constant error cancels: reflection of the percentile interval around the estimate."""
-    replicates = rng.random((2, 400))
-    made = studentised_interval([0.4, 0.6], [0.3, 0.3], replicates, np.full((2, 400), 0.3), 0.8)
-    low, high, _ = percentile_interval(replicates, 0.8)
-    np.testing.assert_allclose(made.low, [0.8, 1.2] - high)
-    np.testing.assert_allclose(made.high, [0.8, 1.2] - low)
-
-
 def test_single_precision_is_computed_in_double(rng):
-    replicates, errors = rng.random((2, 400)), rng.uniform(0.1, 1, size=(2, 400))
-    left_out, estimates, spread = rng.random((2, 30)), rng.random(2).astype(np.float32), rng.random(2).astype("f4")
-    for single, double in (
-        (
-            bca_interval(estimates, replicates, left_out, 0.9),
-            bca_interval(estimates.astype(float), replicates, left_out, 0.9),
-        ),
-        (
-            studentised_interval(estimates, spread, replicates, errors, 0.9),
-            studentised_interval(estimates.astype(float), spread.astype(float), replicates, errors, 0.9),
-        ),
-    ):
-        np.testing.assert_array_equal(np.array(single), np.array(double), strict=True)
-
-
-def test_studentised_is_nan_without_an_error(rng):
-    replicates = rng.random((2, 50))
-    made = studentised_interval([0.5, 0.5], [0.0, 0.1], replicates, np.array([[0.1], [0.0]]) * np.ones(50), 0.9)
-    assert np.isnan(made.low).all()
-    assert np.isnan(made.high).all()
-    assert made.n_defined.tolist() == [50, 0]
-
-
-def test_studentised_intervals_keep_the_shape_of_what_stands_before_the_replicates(rng):
-    replicates, errors = rng.normal(size=(2, 3, 200)), rng.uniform(0.5, 2, size=(2, 3, 200))
-    estimates, spread = rng.normal(size=(2, 3)), rng.uniform(0.5, 2, size=(2, 3))
-    made = studentised_interval(estimates, spread, replicates, errors, 0.9)
-    for place in np.ndindex(2, 3):
-        one = studentised_interval(estimates[place], spread[place], replicates[place], errors[place], 0.9)
-        assert (made.low[place], made.high[place], made.n_defined[place]) == one
+    replicates, left_out, estimates = rng.random((2, 400)), rng.random((2, 30)), rng.random(2).astype(np.float32)
+    made = bca_interval(estimates, replicates, left_out, 0.9)
+    expected = bca_interval(estimates.astype(float), replicates, left_out, 0.9)
+    np.testing.assert_array_equal(np.array(made), np.array(expected), strict=True)
 
 
 def test_bca_intervals_keep_the_shape_of_what_stands_before_the_replicates(rng):
