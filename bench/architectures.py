@@ -26,11 +26,7 @@ WIDTH = 130
 
 
 def rows(outputs: int) -> Iterator[dict[str, Any]]:
-    """One row an architecture and depth, from shapes alone: no weights are made or loaded.
-
-    Args:
-        outputs: width of the head, counted in `parameters`.
-    """
+    """One row an architecture and depth, from shapes alone: no weights are made or loaded."""
     import torch
 
     from analysis.reference import top1

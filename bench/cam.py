@@ -70,9 +70,6 @@ def choose(test: "pd.DataFrame", task: str, studies: int, only: Sequence[str]) -
     """One row per study, of the image with its highest score; the study with the highest score first.
 
     Args:
-        test: a run's predictions, one row per image.
-        task: one of its tasks.
-        studies: how many of the positive studies.
         only: names of studies, in place of those and in this order.
 
     Raises:
@@ -104,7 +101,6 @@ def check_same_test(first: "SavedRun", second: "SavedRun", task: str) -> None:
 
     Args:
         first, second: the runs; the second is the one that is compared.
-        task: whose labels count; images may come in another order.
 
     Raises:
         DataError: they were not.
@@ -135,14 +131,7 @@ def _column(run: "SavedRun", settings: CamConfig, shown: "pd.DataFrame") -> "Col
 def describe(
     task: str, runs: "Sequence[SavedRun]", columns: "Sequence[Column]", studies: Sequence[str]
 ) -> dict[str, Any]:
-    """What a recorded figure shows, as JSON: task, studies (rows) and runs (columns, with the size of a map in cells).
-
-    Args:
-        task: whose evidence is mapped.
-        runs: one, or two that are compared.
-        columns: their maps.
-        studies: names.
-    """
+    """What a recorded figure shows, as JSON: task, studies (rows) and runs (columns, with a map's size in cells)."""
     networks = [
         {
             "run_id": run.run_id,

@@ -19,7 +19,6 @@ def command(name: str, work: Callable[[Sequence[Any]], int], arguments: Sequence
     """The exit status of `python -m bench.<name>`: that of the work, 1 where it is refused, 2 for a wrong command line.
 
     Args:
-        name: of the command, and of its primary configuration in conf/.
         work: is given the checked configurations, one a job.
         arguments: as typed; None is those of this process.
     """

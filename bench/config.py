@@ -90,8 +90,6 @@ def compose_config(overrides: Sequence[str], primary: str = "config", *, whole: 
     """The checked configuration (`Config`, or the schema of another primary) of one job's overrides.
 
     Args:
-        overrides: `key=value`.
-        primary: the primary configuration's name.
         whole: whether what depends on several keys is checked too.
 
     Raises:
@@ -208,11 +206,6 @@ def _explain(error: BaseException, primary: str) -> str:
 
 def to_config(composed: DictConfig, primary: str = "config", *, whole: bool = True) -> Any:
     """The schema's object for a composed configuration, its values checked against their ranges.
-
-    Args:
-        composed: Hydra's.
-        primary: the primary configuration's name.
-        whole: whether what depends on several keys is checked too.
 
     Raises:
         ConfigError: every value out of range, in one message; a depth that the architecture does not have.

@@ -10,7 +10,6 @@ def extra(module: str, name: str) -> Any:
     """An optional package's module.
 
     Args:
-        module: to import.
         name: of the extra in pyproject.toml that installs it.
 
     Raises:

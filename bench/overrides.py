@@ -27,12 +27,7 @@ def values(override: Override) -> list[str]:
 
 
 def typed(key: str, value: object) -> str:
-    """`key=value` as it is typed into a shell for a command of `bench`: quoted for Hydra and for the shell if need be.
-
-    Args:
-        key: with dots.
-        value: of a key that takes text.
-    """
+    """`key=value` as it is typed into a shell for a command of `bench`: quoted for Hydra and the shell if need be."""
     text = str(value)
     plain = re.fullmatch(r"[\w./:@%+-]+", text, re.ASCII) and not _is_no_text(text)
     return f"{key}={text}" if plain else shlex.quote(f"{key}={QuotedString(text, Quote.double).with_quotes()}")

@@ -354,13 +354,7 @@ def _is_schema(part: object) -> bool:
 
 
 def problem(key: str, value: Any, metadata: Any) -> str | None:
-    """What is wrong with a key's value, in one sentence; None where nothing is.
-
-    Args:
-        key: its name, with dots.
-        value: what was given for it.
-        metadata: of the key's field: what it may be.
-    """
+    """What is wrong with a key's value, in one sentence; None where nothing is."""
     if value is None or value in metadata.get("words", ()):
         return None
     if metadata.get("tasks"):

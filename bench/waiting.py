@@ -35,7 +35,6 @@ def used_by_others(stat: Path = STAT, seconds: float = LOOK_SECONDS) -> float:
 
     Args:
         stat: Linux's file of what processors did.
-        seconds: for which to sleep.
     """
     if not stat.exists() or len(os.sched_getaffinity(0)) == 1:
         return 0.0

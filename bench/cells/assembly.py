@@ -63,10 +63,7 @@ def assemble(
     """What this process, of however many, needs to train a cell.
 
     Args:
-        found: the cell, its data set and weights.
-        folder: for states and checkpoints.
         record: where metrics go; None on all but the first of several devices.
-        lr: learning rate of the head.
         first_evaluation_only: whether the training ends there.
 
     Raises:

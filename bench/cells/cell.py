@@ -84,9 +84,6 @@ def make_cell(config: Config, row: Architecture, data: DataSet, weights: Weights
     """The cell of a configuration, given what was found; without weights a pretrained one has the digest NOT_FOUND.
 
     Args:
-        config: the cell's, its precision resolved.
-        row: its architecture.
-        data: its data set.
         weights: the file that was found; not looked at from scratch.
     """
     name, digest = "none", ""
@@ -100,10 +97,6 @@ def settle(config: Config, tasks: tuple[str, ...]) -> Config:
     """The configuration with one spelling for one meaning; it is this one that trains, is recorded and is hashed.
 
     A key that nothing reads beside the others' values gets a fixed value, so that nothing can read what was typed.
-
-    Args:
-        config: a cell's.
-        tasks: that its network is trained on.
     """
     settled = replace(config, protocol=_protocol(config), evaluation=_evaluation(config.evaluation, tasks))
     return settled if config.pretrained else replace(settled, weights=type(config.weights)())

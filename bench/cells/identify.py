@@ -30,7 +30,6 @@ def identify(config: Config, data: DataSet | None = None, runs: Runs | None = No
     """The cell of a configuration, with its data set and weights, and the precision that this device trains it in.
 
     Args:
-        config: the cell's.
         data: what `open_dataset` gave, where the caller has it already.
         runs: earlier runs, whose bodies `weights=run:<id>` may ask for.
 

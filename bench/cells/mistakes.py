@@ -31,9 +31,7 @@ def record_mistakes(
     """Stores `errors/test.json` and a picture of each image in it; nothing where `keep` is 0.
 
     Args:
-        record: of the cell.
         frame: of the test split, as `prediction_frame` gives it.
-        batches: of the same rows' images.
         evaluation: what is scored, and at which level.
         keep: images of each scored task and direction, at most.
     """

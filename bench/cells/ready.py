@@ -31,8 +31,6 @@ def ready(
 
     Args:
         data: what `open_dataset` gave.
-        config: the cell's.
-        announce: is told what is waited for, and what was found, in a line each.
 
     Raises:
         DataError: images cannot be used and may not be left out, or what is left cannot be trained on, validated or

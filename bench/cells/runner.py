@@ -47,11 +47,6 @@ Announce = Callable[[str], None]
 def run_cell(config: Config, store: Store, *, announce: Announce = logger.info) -> RunState:
     """Trains, evaluates and records the cell of a configuration; a finished cell is not trained again.
 
-    Args:
-        config: the cell's.
-        store: where it is recorded.
-        announce: is told what is being done, a line at a time.
-
     Returns:
         The cell's finished run.
 
@@ -196,13 +191,7 @@ def fit_and_predict(assembly: Assembly, found: Found) -> dict[str, FloatArray]:
 
 
 def follow(found: Found, folder: Path, lr: float) -> None:
-    """What every rank but the first does: the same, recording nothing.
-
-    Args:
-        found: the cell, its data set and weights.
-        folder: for states and checkpoints, the first rank's.
-        lr: learning rate of the head, as the first rank has it.
-    """
+    """What every rank but the first does: the same, recording nothing."""
     fit_and_predict(assemble(found, folder, None, lr=lr), found)
 
 

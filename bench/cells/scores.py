@@ -19,8 +19,6 @@ def prediction_frame(split: Split, tasks: tuple[str, ...], scores: npt.NDArray[n
     Sex (Female, Male, Unknown) and age (years, NaN unknown) are there where the set has any.
 
     Args:
-        split: n images.
-        tasks: names of the columns of `scores` and of the split's labels.
         scores: [n, tasks] probabilities.
     """
     columns = {f"label/{task}": split.labels[:, column] for column, task in enumerate(tasks)}
@@ -35,7 +33,6 @@ def score_metrics(frame: pd.DataFrame, prefix: str, evaluation: EvaluationConfig
 
     Args:
         frame: what `prediction_frame` gives.
-        prefix: `valid`, `test`, or `test/<name>` of another evaluated set.
         evaluation: which tasks are scored, at which level, and how views are put together.
 
     Raises:

@@ -20,8 +20,6 @@ def search(record: Record, found: Found, folder: Path) -> float:
 
     Args:
         record: gets `lr_search/<rate>`, and `lr`, the rate that was found.
-        found: the cell.
-        folder: the cell's.
 
     Raises:
         TrainingError: no rate of the grid gives a defined AUROC.

@@ -23,10 +23,6 @@ def stages(network: nn.Module, row: Architecture) -> list[list[str]]:
 
     Every such module stands in exactly one group; the head is the last one.
 
-    Args:
-        network: timm's whole network, or a truncated one.
-        row: its row of the registry.
-
     Raises:
         ConfigError: the network lacks a module at which the row cuts.
     """
@@ -102,8 +98,6 @@ def trainable(network: nn.Module, row: Architecture, adapt: str) -> set[str]:
     """The names of the parameters that learn at some time of the training.
 
     Args:
-        network: timm's whole network, or a truncated one.
-        row: its row of the registry.
         adapt: full, linear, last:<k> or lpft; for lpft all parameters, as its second phase trains them all.
 
     Raises:
@@ -118,8 +112,6 @@ def freeze(network: nn.Module, row: Architecture, adapt: str) -> list[nn.Module]
 
     Args:
         network: timm's whole network, or a truncated one; only `requires_grad` of its parameters is changed.
-        row: its row of the registry.
-        adapt: full, linear or last:<k>; lpft is `linear`, then `full`.
 
     Raises:
         ConfigError: `last:<k>` with more stages than there are.
@@ -153,8 +145,6 @@ def parameter_groups(network: nn.Module, row: Architecture, *, lr: float, lr_dec
     """Groups for torch.optim of the parameters that need a gradient now.
 
     Args:
-        network: timm's whole network, or a truncated one.
-        row: its row of the registry.
         lr: learning rate of the head.
         lr_decay: factor on it per stage away from the head (the last stage has lr * lr_decay). At 1 there is a single
             group in the order of `network.parameters()`; else one a stage, from input to head.
@@ -182,8 +172,6 @@ class Adaptation(pl.Callback):
     phases: those that are kept are the best by validation AUROC, whichever phase they come from.
 
     Args:
-        network: that the fitted module trains.
-        row: its row of the registry.
         adapt: full, linear, last:<k> or lpft.
         probe_epochs: of the head alone, first; read for lpft only.
         epoch: tells the epoch of the batch that begins, counted from 0 over the whole training, whatever the number of

@@ -30,7 +30,6 @@ def timm_row(name: str, tag: str, *, known: Mapping[str, Architecture]) -> Archi
     Args:
         name: timm's, without a tag.
         tag: one of timm's weight tags, or empty.
-        known: the registry.
 
     Raises:
         ConfigError: timm has no such network or tag, or the network's features cannot be had as a map.
@@ -74,8 +73,6 @@ def try_size(row: Architecture, depth: int, crop: int) -> None:
     """Sends an image through the network's shapes, at that depth and size, without any numbers.
 
     Args:
-        row: one that `timm_row` made.
-        depth: one of its depths.
         crop: side of the image, pixels.
 
     Raises:

@@ -18,12 +18,7 @@ a whole batch on a CPU, which alone may take seconds, one pass is enough."""
 
 
 def parameter_counts(network: nn.Module, trained: Collection[str]) -> dict[str, float]:
-    """`parameters` of the network, its head included, and `parameters_trainable`, those of them that are trained.
-
-    Args:
-        network: as it is trained.
-        trained: names of the parameters that learn.
-    """
+    """`parameters` of the network, its head included, and `parameters_trainable`, those of them that are trained."""
     sizes = {name: parameter.numel() for name, parameter in network.named_parameters()}
     return {
         "parameters": float(sum(sizes.values())),
@@ -67,9 +62,7 @@ def latency_ms(network: nn.Module, side: int, device: torch.device, *, precision
     left as they were.
 
     Args:
-        network: as it is trained.
         side: of the square images, pixels.
-        device: of the run.
         precision: bf16 for autocast to it; every other word is the caller's to set up.
     """
     return 1000 * _seconds(network, (1, input_channels(network), side, side), device, precision)
@@ -79,7 +72,6 @@ def images_per_second(network: nn.Module, side: int, device: torch.device, *, pr
     """Throughput of forward passes of BATCH images at once; all else as `latency_ms`.
 
     Args:
-        network: as it is trained.
         side: of the square images, pixels.
         device: of the run; on a CPU one pass may be all that is measured.
         precision: bf16 for autocast to it; every other word is the caller's to set up.

@@ -33,7 +33,6 @@ def loss(logits: Tensor, targets: Tensor, widths: Sequence[int]) -> Tensor:
     Args:
         logits: [batch, outputs] float.
         targets: [batch, tasks] float, NaN left out.
-        widths: of each task.
     """
     total, known = sums(logits, targets, widths)
     return total / known.clamp(min=1)
@@ -45,7 +44,6 @@ def sums(logits: Tensor, targets: Tensor, widths: Sequence[int]) -> tuple[Tensor
     Args:
         logits: [batch, outputs] float.
         targets: [batch, tasks] float, NaN left out.
-        widths: of each task.
     """
     known = ~torch.isnan(targets)
     filled = torch.where(known, targets, 0.0)
@@ -64,7 +62,6 @@ def probabilities(logits: Tensor, widths: Sequence[int]) -> Tensor:
 
     Args:
         logits: [batch, outputs] float.
-        widths: of each task.
     """
     exact = logits.double()
     scores: list[Tensor] = [exact] * len(widths)

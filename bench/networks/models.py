@@ -44,7 +44,6 @@ def normalisation(row: Architecture, weights: Weights | None, in_chans: int = 3)
     exactly what three channels would see where the weights have one mean and std for all three.
 
     Args:
-        row: the architecture.
         weights: None from scratch.
         in_chans: channels of the images, 1 or 3.
     """
@@ -71,11 +70,8 @@ def build_model(
     """timm's network with a new linear head, its body from `weights` or from timm's random initialisation.
 
     Args:
-        row: the architecture.
-        outputs: width of the head.
         weights: the weight file of the body; None trains from scratch.
         seed: of the random initialisation; the global random state is left as it was.
-        depth: how many final stages to remove.
         in_chans: channels of an image; for 1 the weights of the first layer are summed over theirs, as timm does.
 
     Returns:
@@ -104,9 +100,7 @@ def check_fit(row: Architecture, weights: Weights | None, depth: int) -> None:
     Weights of a whole network serve every depth, those of a truncated one their own alone.
 
     Args:
-        row: the architecture asked for.
         weights: None, from scratch, fits everything.
-        depth: final stages that the network asked for is short of.
 
     Raises:
         WeightsError: naming both.
@@ -127,7 +121,6 @@ def load_body(network: nn.Module, path: Path, *, auxiliary: tuple[str, ...] = ()
 
     Args:
         network: a timm network or a truncated one; changed in place.
-        path: the file.
         auxiliary: prefixes of parameters that the file may hold and that are left out beside the head.
         in_chans: of the network; where it is 1 and the file's first layer takes three channels, their sum is taken.
 

@@ -9,8 +9,6 @@ def check_adapt(row: Architecture, truncate: int, adapt: str) -> None:
 
     Args:
         row: the architecture; each of its cuts ends a stage, and one more stage follows the last of them.
-        truncate: how many stages are removed; a depth that the architecture has.
-        adapt: the key's value.
 
     Raises:
         ConfigError: naming the range.
@@ -22,9 +20,7 @@ def frozen_stages(adapt: str, stages: int, name: str) -> int:
     """How many stages, counted from the input, never learn; the head, which is no stage, always does.
 
     Args:
-        adapt: full, linear, last:<k> or lpft.
         stages: of the network as it is built, without its head.
-        name: of the architecture, for the message.
 
     Raises:
         ConfigError: `last:<k>` with k above `stages`.
@@ -43,7 +39,6 @@ def phase(adapt: str, epoch: int, probe_epochs: int) -> str:
     """What is in force in an epoch: `adapt` itself, or for lpft `linear` and after `probe_epochs` of it `full`.
 
     Args:
-        adapt: the key's value.
         epoch: counted from 0 over the whole training, the probe included.
         probe_epochs: of the head alone; read for lpft only.
     """

@@ -118,8 +118,6 @@ def check_size(row: Architecture, truncate: int, crop: int) -> None:
     """Refuses images that are too small for the network, or of another size than the only one that it takes.
 
     Args:
-        row: the architecture.
-        truncate: one of its depths; what a cut leaves may take smaller images.
         crop: side of the square that the network sees, pixels.
 
     Raises:

@@ -25,8 +25,6 @@ class Truncated(nn.Module):
 
     Args:
         body: from [batch, channels in, height, width] to a feature map.
-        channels: of that map.
-        outputs: width of the head.
     """
 
     def __init__(self, body: nn.Module, channels: int, outputs: int) -> None:
@@ -46,7 +44,6 @@ class Tapped(nn.Module):
 
     Args:
         network: timm's; changed in place by its own `prune_intermediate_layers`.
-        stage: index into its `feature_info`.
     """
 
     def __init__(self, network: nn.Module, stage: int) -> None:
@@ -86,10 +83,7 @@ def truncate(network: nn.Module, row: Architecture, depth: int, *, outputs: int,
 
     Args:
         network: timm's, whole; the kept modules are used, not copied.
-        row: its row of the registry.
-        depth: how many stages to remove.
         outputs: width of the new head, initialised as torch initialises a linear layer.
-        in_chans: channels of the images that the network takes.
 
     Raises:
         ConfigError: the architecture has no such depth, or cannot be cut there.
@@ -176,9 +170,7 @@ def feature_map(network: nn.Module, side: int, in_chans: int = 3) -> FeatureMap:
     """The last map before pooling, for square inputs of `side` pixels.
 
     Args:
-        network: timm's whole network, or a truncated one.
         side: of the input, pixels.
-        in_chans: channels of the input.
     """
     body = network.body if isinstance(network, Truncated) else _Features(network)
     _, channels, height, width = _shape(body, in_chans, side)

@@ -89,7 +89,6 @@ def locate(row: Architecture, config: WeightsConfig, runs: Runs | None = None) -
     """The weight file that the configuration asks for, downloaded where it is not on this machine.
 
     Args:
-        row: the architecture.
         config: which weights.
         runs: the tracking store; needed for `weights.source=run:<id>` alone.
 
@@ -120,8 +119,6 @@ def find_here(row: Architecture, config: WeightsConfig, runs: Runs | None = None
     """The weight file where it can be had without the hub; None where it cannot.
 
     Args:
-        row: the architecture.
-        config: which weights.
         runs: the tracking store; needed for `weights.source=run:<id>` alone.
 
     Raises:
@@ -187,15 +184,7 @@ def best_state(runs: Runs, run_id: str) -> Weights:
 def body_header(
     row: Architecture, depth: int, mean: tuple[float, ...], std: tuple[float, ...], *, source: str, generated: bool
 ) -> dict[str, str]:
-    """What a weight file says of itself in its header, in the form in which `describe` reads it.
-
-    Args:
-        row: the architecture.
-        depth: how many final stages the network is short of.
-        mean, std: that its inputs were normalised with, per channel.
-        source: what it was trained on.
-        generated: whether that, or the weights that it started from, was generated pictures.
-    """
+    """What a weight file says of itself in its header, in the form in which `describe` reads it."""
     numbers = {key: ",".join(map(repr, values)) for key, values in (("mean", mean), ("std", std))}
     words = {"arch": row.name, "truncate": str(depth), "source": source, "generated": str(generated).lower()}
     return words | numbers
@@ -250,9 +239,7 @@ def destination(row: Architecture, config: WeightsConfig, tag: str) -> Path:
     """The file that `bench.pretrain` writes, in the form in which `locate` looks for it; its folder is made.
 
     Args:
-        row: the architecture.
         config: of these, `weights.dir`; None is the project's `weights/`.
-        tag: what follows the architecture's name.
     """
     folder = in_project(config.dir or "weights")
     os.makedirs(folder, exist_ok=True)

@@ -43,7 +43,6 @@ def closing_table(console: Console, configs: Sequence[Config], cells: Sequence[C
 
     Args:
         console: to print on.
-        configs: of the cells.
         cells: their states where they are known; else the tracking store is asked.
 
     Returns:
@@ -87,7 +86,6 @@ def states_table(cells: Sequence[CellState], *, now: float) -> Table:
     """One row a cell; of a large sweep only those that are not done.
 
     Args:
-        cells: of the sweep.
         now: seconds since 1970; `heard` says how long ago the last heartbeat of a running cell was.
     """
     shown = [cell for cell in cells if len(cells) <= MOST_ROWS or cell.state != "done"]

@@ -53,7 +53,6 @@ def launch(
     Args:
         jobs: the overrides of each, none of them about Hydra.
         overrides: plain ones of the command line, those about Hydra among them: `hydra/launcher=joblib`.
-        work: runs one.
         first: number of the first one.
 
     Raises:

@@ -84,10 +84,6 @@ def expand(settings: Sequence[str], grids: Sequence[Mapping[str, Any]] = ()) -> 
 def plan(arguments: Sequence[str], primary: str = "config") -> Sweep | None:
     """The checked jobs of a command line; None where it only asks Hydra for help or information.
 
-    Args:
-        arguments: as typed.
-        primary: the name of the primary configuration in conf/ that they override.
-
     Raises:
         ConfigError: any job of it has an unknown key or a wrong value.
     """

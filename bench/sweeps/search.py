@@ -31,11 +31,6 @@ Launch = Callable[[Sequence[Job], int], Sequence[float]]
 def search(sweep: Sweep, launch: Launch, console: Console) -> list[Any]:
     """Runs every trial; one that fails is a failed trial, and the search goes on.
 
-    Args:
-        sweep: planned with `hydra/sweeper=optuna`.
-        launch: runs jobs.
-        console: is told of the best.
-
     Returns:
         The configurations of the trials that are cells.
     """

@@ -43,7 +43,6 @@ def survey(configs: Sequence[Config], *, now: float) -> list[CellState]:
     """The state of each configuration's cell, in their order; makes neither store nor experiment.
 
     Args:
-        configs: theirs.
         now: seconds since 1970.
 
     Raises:

@@ -14,9 +14,6 @@ from analysis.printing import FORGIVING
 def work(composed: DictConfig) -> float:
     """Runs one cell; its failure is recorded and said, and does not stop the sweep's others.
 
-    Args:
-        composed: Hydra's configuration of the job.
-
     Returns:
         The mean validation AUROC of its prediction, for a sweeper that searches; NaN where there is none.
 
