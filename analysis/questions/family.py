@@ -17,7 +17,7 @@ from analysis.statistics.variance import Codes, Explained, explained, permutatio
 JACKKNIFE = "jackknife over architectures, t"
 COVERS = {"family_minus_size": "81 to 99 %"}
 """How often 95 % intervals of a statistic cover what such architectures measure on average, by simulation
-(docs/verdicts.md); of every other by the jackknife 72 to 99 %. Fewest where families explain nearly everything."""
+(docs/verdicts.md); of every other by the jackknife 72 to 100 %. Fewest where families explain nearly everything."""
 COLUMNS = [
     *("subset", "statistic", "estimate", "low", "high", "p_value", "n", "n_families", "level", "method", "status"),
 ]
@@ -114,7 +114,7 @@ def _subset(
     for i, (name, value) in enumerate(zip(Explained._fields, explained(y, x, families), strict=True)):
         carried = jackknife(float(value), np.empty(0) if left_out is None else left_out[i], level=level)
         row = {"statistic": name, "estimate": float(value), "low": carried.low, "high": carried.high}
-        method = f"{JACKKNIFE} (at 95 % covers {COVERS.get(name, '72 to 99 %')})"
+        method = f"{JACKKNIFE} (at 95 % covers {COVERS.get(name, '72 to 100 %')})"
         rows.append(row | {"p_value": np.nan, "method": method, "status": ""})
     for name, given in (("eta2", None), ("family_beside_size", x)):
         p = permutation_p(y, families, x=given, n_permutations=n_permutations, rng=rng)

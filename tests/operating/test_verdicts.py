@@ -1,10 +1,10 @@
 """The cheap part of `make operating`: the worlds in which a verdict went wrong before, a few times each."""
 
-import math
-
+import numpy as np
 import pytest
 
-from tests.operating.verdicts import WORLDS, chunk, claims, holds
+from tests.operating import tables
+from tests.operating.verdicts import WORLDS, chunk, summarise
 
 BY_NAME = {world.name: world for world in WORLDS}
 MOST = 0.05 + 3 * (0.05 * 0.95 / 60) ** 0.5
@@ -24,16 +24,32 @@ MOST = 0.05 + 3 * (0.05 * 0.95 / 60) ** 0.5
     ],
 )
 def test_no_verdict_is_wrong_more_often_than_it_may_be(name, n_studies, n_seeds):
-    rules, wrong = {claim.name: claim for claim in claims().claims}, {}
-    for claim, verdict, at, _ in chunk(BY_NAME[name], n_studies, n_seeds, range(60)):
-        if not math.isnan(at):
-            true = holds(rules[claim].rule, rules[claim].bound, at)
-            wrong.setdefault(claim, []).append(verdict == ("contradicted" if true else "reproduced"))
-    assert len(wrong) >= 7
-    assert {claim: sum(found) / 60 for claim, found in wrong.items() if sum(found) / 60 > MOST} == {}
+    found = summarise(chunk(BY_NAME[name], n_studies, n_seeds, range(60))).set_index("claim")
+    assert len(found) >= 7
+    assert found.loc[found["wrong"] > MOST, "wrong"].to_dict() == {}
+    correlations = found[found.index.str.contains("top1|size|small")]
+    assert correlations["covered_measured"].min() >= 0.93 - 3 * (0.93 * 0.07 / 60) ** 0.5
 
 
 @pytest.mark.slow
 def test_a_claim_that_is_true_and_large_is_reproduced():
     rows = chunk(BY_NAME["size predicts, rho = 0.8; boost 0.017"], 500, 1, range(30))
-    assert [verdict for claim, verdict, _, _ in rows if claim == "size_predicts_scratch"].count("reproduced") >= 18
+    assert (rows.loc[rows["claim"] == "size_predicts_scratch", "verdict"] == "reproduced").sum() >= 18
+
+
+@pytest.mark.slow
+def test_words_of_the_tables_are_wrong_no_more_often_than_they_may_be():
+    """Of some 50 truncated networks a world, 1.3 % standard error; of the best cell in 20 worlds, 4.9 %."""
+    found = tables.wrong_words(BY_NAME["truncation costs the margin a halving"], 200, 1, range(20))
+    assert found["worse, at 0"] < 5 + 3 * 1.3
+    assert found["non-inferior, at the margin"] < 5 + 3 * 1.3
+    assert found["task"] < 5 + 3 * 4.9
+    assert found["worse"] > 50
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("share", [0.0, 0.9])
+def test_the_mixed_model_rejects_as_rarely_as_it_says(share):
+    wrong, without = tables.rejections(share, 400)
+    assert wrong < 100 * (0.05 + 3 * (0.05 * 0.95 / (400 * (1 - without / 100))) ** 0.5)
+    assert np.isfinite(without)

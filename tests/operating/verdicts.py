@@ -11,6 +11,7 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
@@ -57,12 +58,14 @@ claims = cache(read_claims)
 def once(world: World, n: int, n_seeds: int, seed: int) -> pd.DataFrame:
     """The verdicts of one study."""
     rng = np.random.default_rng([seed, n, n_seeds])
-    associations.N_RESAMPLES, associations.METHODS = 2, ("spearman",)  # no verdict rests on the other rows
-    family.mixed_model = lambda *_: pd.DataFrame({"statistic": []})  # nor on these, which take a third of the time
     cells, evaluation = draw(world, n, n_seeds, rng)
     unit = "study" if world.patients == 1 else "patient"
     groups, grouped = group_seeds(cells, resample(evaluation, unit=unit, n_resamples=RESAMPLES, rng=rng), rng=rng)
-    tables = over_networks(groups, grouped, level=0.95, margin=MARGIN, n_permutations=1, seed=seed)
+    with (  # no verdict rests on these, which take most of the time
+        patch.multiple(associations, N_RESAMPLES=2, METHODS=("spearman",)),
+        patch.object(family, "mixed_model", return_value=pd.DataFrame({"statistic": []})),
+    ):
+        tables = over_networks(groups, grouped, level=0.95, margin=MARGIN, n_permutations=1, seed=seed)
     return verdicts_table(claims(), gather(tables))
 
 
@@ -125,19 +128,21 @@ def summarise(raw: pd.DataFrame) -> pd.DataFrame:
 
 
 def markdown(table: pd.DataFrame) -> str:
-    """One block a claim, one line a world: reproduced / contradicted in percent by studies x seeds, and coverage."""
+    """One block a claim, one line a world: reproduced / contradicted in percent by studies x seeds, and coverages."""
     sizes = [(n, s) for n in STUDIES for s in SEEDS]
-    head = ["World", "Truth", "Claim", *(f"{n} x {s}" for n, s in sizes), "Coverage"]
+    head = ["World", "Truth", "Claim", *(f"{n} x {s}" for n, s in sizes), "Coverage", "of what is measured"]
     parts = []
     for claim, rows in table.groupby("claim", sort=False):
-        lines = [f"**{claim}**", "", f"| {' | '.join(head)} |", "|---|---:|---|" + "---:|" * (len(sizes) + 1)]
+        lines = [f"**{claim}**", "", f"| {' | '.join(head)} |", "|---|---:|---|" + "---:|" * (len(sizes) + 2)]
         for world, found in rows.groupby("world", sort=False):
             by = {(row["studies"], row["seeds"]): row for row in found.to_dict("records")}
             cells = [f"{100 * by[k]['reproduced']:.1f} / {100 * by[k]['contradicted']:.1f}" for k in sizes]
-            least, most = 100 * found["covered"].min(), 100 * found["covered"].max()
+            spans = [100 * found[name] for name in ("covered", "covered_measured")]
             first = found.iloc[0]
             words = [str(world), f"{first['truth']:.3g}", "true" if first["true"] else "false"]
-            lines.append(f"| {' | '.join([*words, *cells, f'{least:.1f} to {most:.1f}'])} |")
+            lines.append(
+                f"| {' | '.join([*words, *cells, *(f'{span.min():.0f} to {span.max():.0f}' for span in spans)])} |"
+            )
         parts.append("\n".join(lines))
     return "\n\n".join(parts) + "\n"
 
