@@ -20,7 +20,7 @@ class _State:
 
 def listen() -> None:
     """Takes SIGINT, where `python -m` begins a command: imports take seconds, and nothing is lost in them."""
-    if sys.argv[:1] == ["-m"] and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    if sys.argv[:1] == ["-m"] and signal.getsignal(signal.SIGINT) == signal.SIG_DFL:
         signal.signal(signal.SIGINT, stop)
 
 

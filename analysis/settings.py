@@ -124,6 +124,7 @@ def read_settings(words: Sequence[str], *defaults: Path, schema: type[Settings] 
     Raises:
         SettingsError: an unknown key or a bad value; the message names the valid ones.
     """
+    forget_empty()
     config = OmegaConf.structured(schema)
     for file in defaults or (DEFAULTS,):
         try:
@@ -161,6 +162,12 @@ def flat(nested: Any, prefix: str = "") -> dict[str, Any]:
 
 VARIABLES = {"uri": "MLFLOW_TRACKING_URI", "experiment": "MLFLOW_EXPERIMENT_NAME"}
 """By the last part of a key: the variable of MLflow's that gives its value where none is typed."""
+
+
+def forget_empty() -> None:
+    """Unset the variables of MLflow that are empty, for this process: a shell script or a cluster leaves them so."""
+    for name in [name for name, value in os.environ.items() if name.startswith("MLFLOW_") and not value.strip()]:
+        del os.environ[name]
 
 
 def environment_notes(values: Mapping[str, str], words: Sequence[str]) -> list[str]:

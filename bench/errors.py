@@ -13,6 +13,10 @@ class DataError(BenchError):
     """A data set that is not what it should be."""
 
 
+class NotMadeError(DataError):
+    """A generated data set that is not there yet, asked for by who only looks."""
+
+
 class WeightsError(BenchError):
     """Pretrained weights that cannot be had, or that do not fit the network."""
 

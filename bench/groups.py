@@ -9,16 +9,21 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from analysis.settings import forget_empty
 from bench.errors import ConfigError
+from bench.networks.registry import ARCHITECTURES
 from bench.paths import CONF, SWEEPS
 from bench.schema import SCHEMAS, SearchConfig
 
 
 def register() -> None:
     """Makes the schemas known to Hydra; may be called more than once."""
+    forget_empty()  # before anything is composed
     for name, node in SCHEMAS.items():
         ConfigStore.instance().store(name=f"{name}_schema", node=node)
     ConfigStore.instance().store(group="hydra/sweeper", name="optuna", node=SearchConfig, provider="bench")
+    for name in ARCHITECTURES:
+        ConfigStore.instance().store(group="arch", name=name, node={"name": name}, provider="bench")
     for path, node in _sweeps().items():
         ConfigStore.instance().store(group="sweeps", name=path.stem, node=node, package="_global_")
 
@@ -67,7 +72,7 @@ def _groups(primary: str, own: tuple[Path, ...]) -> dict[str, tuple[str, ...]]:
     names = [key for entry in defaults if isinstance(entry, dict) for key in entry if not key.startswith("override ")]
     places = {name: [CONF / name, *(path / name for path in own)] for name in names}
     places["sweeps"] = [SWEEPS, *(path / "sweeps" for path in own)]
-    return {
-        name: tuple(sorted({path.stem for folder in folders for path in folder.glob("[!_]*.yaml")}))
-        for name, folders in places.items()
-    }
+    files = {name: {path.stem for at in folders for path in at.glob("[!_]*.yaml")} for name, folders in places.items()}
+    if "arch" in files:
+        files["arch"] |= ARCHITECTURES.keys()
+    return {name: tuple(sorted(options)) for name, options in files.items()}

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from analysis.interrupted import run_command
+from analysis.store.uris import mask
 from bench.command import command
 from bench.errors import BenchError, ConfigError, PublishError, TrackingError
 from bench.paths import in_project
@@ -55,13 +56,14 @@ class Report:
     verdicts: tuple[str, ...]
 
 
-def read_report(folder: Path, experiment: str) -> Report:
-    """What a report's own files say of it.
+def read_report(folder: Path, experiment: str, uri: str) -> Report:
+    """What a report's own files say of it; it must be of the experiment in the store `uri`.
 
     Raises:
         ConfigError: there is no whole report of that experiment.
     """
-    again = f"python -m analysis.report {shlex.join([f'experiment={experiment}', f'out={folder}'])}"
+    words = [f"experiment={experiment}", f"tracking.uri={mask(uri)}", f"out={folder}"]
+    again = f"`python -m analysis.report {shlex.join(words)}`"
     try:
         origin = json.loads((folder / "provenance.json").read_bytes())
         verdicts = json.loads((folder / "verdicts.json").read_bytes())
@@ -96,7 +98,7 @@ def publish(settings: PublishConfig) -> list[str]:
     from bench.tracking.showcase import Showcase
 
     quiet()
-    report = read_report(in_project(settings.report), settings.tracking.experiment)
+    report = read_report(in_project(settings.report), settings.tracking.experiment, settings.tracking.uri)
     store = open_store(settings.tracking)
     runs = {run.id: run for run in store.server.runs()}
     gone = [run_id for run_id in report.runs if run_id not in runs]

@@ -97,7 +97,7 @@ def _anew(arguments: Sequence[str]) -> int:
 def _show(sweep: Sweep) -> int:
     from bench.sweeps.closing import outlook
 
-    outlook(console, sweep)
+    outlook(console, sweep, make=False)
     return 0
 
 
@@ -205,7 +205,7 @@ def _todo(sweep: Sweep) -> tuple[list[Job], "list[CellState]"]:
     from bench.sweeps.closing import outlook
     from bench.sweeps.launch import pinned
 
-    cells = outlook(console, sweep)
+    cells = outlook(console, sweep, make=True)
     settled = {"done"} if sweep.configs[0].retry == "failed" else {"done", "failed"}
     left = [
         (cell.run is not None, (*job, *pinned(one)))

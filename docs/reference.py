@@ -13,6 +13,7 @@ from pathlib import Path
 import yaml
 
 from analysis.settings import PROJECT, RULES
+from bench.groups import groups
 from bench.schema import SCHEMAS, leaves
 
 CONF, PAGE = PROJECT / "conf", PROJECT / "docs" / "reference.md"
@@ -111,7 +112,7 @@ def reference() -> str:
         found += [(key, "", "not set in conf/") for key in allowed if key not in there]
         lines += [f"### conf/{path.name}", "", header(path), "", *table(found, allowed)]
     for group, command in GROUPS.items():
-        names = ", ".join(f"`{path.stem}`" for path in files[group] if path.stem[0] != "_")
+        names = ", ".join(f"`{name}`" for name in groups(command)[group])
         lines += [f"### {group}=", "", f"One of {names}.", ""]
         for path in files[group]:
             if found := rows(path, f"{group}."):

@@ -1,10 +1,14 @@
 """What ruff and mypy do not ask of the code."""
 
 import ast
+import os
 import re
+import subprocess
 import sys
 import tomllib
 from pathlib import Path
+
+import pytest
 
 PROJECT = Path(__file__).resolve().parents[1]
 FILES = sorted(path for package in ("analysis", "bench") for path in (PROJECT / package).rglob("*.py"))
@@ -51,3 +55,26 @@ def test_what_is_imported_is_declared_and_no_more():
     needed, used = modules(listed["dependencies"]), imported("analysis", "bench")
     assert (needed - used, used - needed - extras) == (set(), set())
     assert modules(project["dependency-groups"]["analysis"]) == imported("analysis") | {"pyarrow"}  # pandas' reader
+
+
+SKIPPED = """
+import pytest
+def test_fixture(): pytest.skip("no Slurm (apt-get install slurm-wlm)")
+@pytest.mark.skipif(True, reason="R has no pROC (Debian: r-cran-proc)")
+def test_mark(): pass
+def test_kernel(): pytest.skip("no user namespaces here")
+"""
+
+
+@pytest.mark.parametrize(("required", "failed"), [("1", 3), ("", 0)])
+def test_what_is_skipped_for_want_of_a_program_fails_where_all_is_required(tmp_path, required, failed):
+    (tmp_path / "test_some.py").write_text(SKIPPED)
+    (tmp_path / "test_module.py").write_text('import pytest\npytest.importorskip("nothing", reason="not installed")\n')
+    words = ["-p", "tests.conftest", "-p", "no:cacheprovider", "--continue-on-collection-errors", tmp_path]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *words],
+        cwd=PROJECT, env=os.environ | {"REQUIRE_ALL": required}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    counts = dict(reversed(pair.split()) for pair in re.findall(r"\d+ (?:failed|errors?|skipped)", done.stdout[-300:]))
+    assert sum(int(counts.get(key, 0)) for key in ("failed", "error")) == failed, done.stdout
+    assert int(counts["skipped"]) == 4 - failed

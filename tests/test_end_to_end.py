@@ -100,7 +100,7 @@ def test_with_weights_only_the_missing_cells_are_trained(swept):
 
 
 @pytest.mark.slow
-def test_the_reports_numbers_are_scikit_learns_on_the_saved_predictions(place, report):
+def test_the_reports_numbers_are_scikit_learns_on_the_saved_predictions(place, report, tmp_path):
     table = pd.read_csv(report / "tables" / "auroc.csv")
     runs = mlflow.MlflowClient(f"sqlite:///{place}/mlflow.db").search_runs(["1"], "attributes.status = 'FINISHED'")
     assert len(runs) == 4
@@ -109,6 +109,7 @@ def test_the_reports_numbers_are_scikit_learns_on_the_saved_predictions(place, r
             run_id=run.info.run_id,
             artifact_path="predictions/test.parquet",
             tracking_uri=f"sqlite:///{place}/mlflow.db",
+            dst_path=str(tmp_path / run.info.run_id),
         )
         studies = pd.read_parquet(path).groupby("study").max(numeric_only=True)
         expected = {task: roc_auc_score(studies[f"label/{task}"], studies[f"score/{task}"]) for task in TASKS}

@@ -1,5 +1,7 @@
 """Sections of what runs left beside their predictions: activation maps, largest errors, the card of their data."""
 
+import shlex
+
 import pandas as pd
 
 from analysis.page.displays import filtered_display, labels_display, splits_display
@@ -7,6 +9,7 @@ from analysis.page.parts import Section, Table
 from analysis.store.cards import Cards
 from analysis.store.maps import FOLDER, MOST, Maps
 from analysis.store.mistakes import Mistakes
+from analysis.store.uris import mask
 from analysis.tables import count
 
 READING = (
@@ -27,12 +30,13 @@ PRIVACY = (
 WITHOUT = "Left out by images=false."
 
 
-def maps_section(maps: Maps | None, cells: pd.DataFrame) -> Section:
+def maps_section(maps: Maps | None, cells: pd.DataFrame, uri: str) -> Section:
     """The recorded class activation maps.
 
     Args:
         maps: of the cells; None where X-rays are not wanted.
         cells: run_id.
+        uri: of the tracking store, for the command that records a map.
     """
     title = "Class activation maps"
     if maps is None:
@@ -41,7 +45,8 @@ def maps_section(maps: Maps | None, cells: pd.DataFrame) -> Section:
         left = [f"{count(maps.n_left_out, 'figure')} left out here."] if maps.n_left_out else []
         return Section(title, [], lead=[" ".join([READING, *left]), *maps.problems], maps=maps.shown)
     large = f"{count(maps.n_left_out, 'figure')} too large for this page. " if maps.n_left_out else ""
-    command = f"python -m bench.cam run={cells['run_id'].iloc[0]} compare=<run id of its truncated sister>"
+    words = [f"run={cells['run_id'].iloc[0]}", f"tracking.uri={mask(uri)}"]
+    command = f"python -m bench.cam {shlex.join(words)} compare=<run id of its truncated sister>"
     return Section(title, [], absent=f"There is none to show. {large}To record one: {command}", lead=maps.problems)
 
 

@@ -46,7 +46,7 @@ def sections(settings: Settings, results: Results) -> list[Section]:
         pictured.roc_section(results.curves, _heads(results), _form(settings)),
         _calibration(settings, results),
         pictured.learning_section(results.curves, _heads(results), _form(settings)),
-        attached.maps_section(results.maps, results.cells),
+        attached.maps_section(results.maps, results.cells, settings.tracking.uri),
         attached.mistakes_section(results.mistakes, generated=bool(results.cells["data_generated"].all())),
         attached.data_section(results.cards),
     ]

@@ -18,7 +18,7 @@ from bench.data.selection import Dropped
 from bench.data.sources import Release, read_external, read_release, reader
 from bench.data.tasks import choose
 from bench.data.twins import Twins
-from bench.errors import DataError
+from bench.errors import DataError, NotMadeError
 from bench.paths import in_project
 from bench.schema import DataConfig
 
@@ -101,19 +101,21 @@ class DataSet:
         )
 
 
-def open_dataset(config: DataConfig, *, scored: str | Sequence[str] | None = None) -> DataSet:
+def open_dataset(config: DataConfig, *, scored: str | Sequence[str] | None = None, make: bool = True) -> DataSet:
     """The data set of a configuration; the phantom is generated on first use.
 
     Args:
         config: the node `data`.
         scored: the value of evaluation.tasks; training and validation must hold both classes of these tasks. None asks
             for nothing.
+        make: whether a generated set that is not there is generated.
 
     Raises:
+        NotMadeError: it is not there, and `make` is false.
         DataError: a file, column, path or label is not what it should be, a key does not fit the set, patients cross
             splits, or a split leaves a scored task undefined.
     """
-    release = read_release(config.name, _root(config), config)
+    release = read_release(config.name, _root(config, make=make), config)
     if "test" not in release.tests:
         raise DataError(
             f"data={config.name} has no test set of its own: name it in data.external, and train on another"
@@ -152,7 +154,7 @@ def open_dataset(config: DataConfig, *, scored: str | Sequence[str] | None = Non
     return found
 
 
-def _root(config: DataConfig) -> Path:
+def _root(config: DataConfig, *, make: bool = True) -> Path:
     if config.phantom is None:
         if config.root is None:
             raise DataError(
@@ -162,6 +164,8 @@ def _root(config: DataConfig) -> Path:
     spec = phantom.PhantomSpec(**dataclasses.asdict(config.phantom))
     beside = in_project(config.cache).parent / f"phantom-{_spec_digest(spec)}"  # a checkout may be read-only
     root = in_project(config.root) if config.root else beside
+    if not make and not root.exists():
+        raise NotMadeError(f"not begun; its data set, {root}, is generated then")
     root.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{root}.lock"):  # several cells may start at once on a fresh machine
         if not root.exists():

@@ -1,10 +1,12 @@
 """The hub that timm's weights lie on, and its local cache: asked once, with a deadline."""
 
+import re
 import threading
 import time
 from pathlib import Path
 
 import huggingface_hub
+from huggingface_hub import HfFileMetadata
 from huggingface_hub.errors import HfHubHTTPError
 
 HUB_FILE = "model.safetensors"
@@ -16,6 +18,11 @@ hub is asked once, as its client's retries take close to a minute a file."""
 MEMORY = 60.0
 """Seconds for which a hub that did not answer is not asked again: the cells of a sweep then fail one after the other
 without waiting, and a long sweep is not lost to one bad minute."""
+
+
+SHA256 = re.compile(r"[0-9a-f]{64}")
+"""The ETag of a large file; of a small one it is another digest."""
+_DIGESTS: dict[str, str] = {}
 
 
 class _Down:
@@ -36,6 +43,15 @@ def download(name: str, *, again: bool = False) -> Path:
     return Path(huggingface_hub.hf_hub_download(f"timm/{name}", HUB_FILE, force_download=again))
 
 
+def digest(name: str) -> str:
+    """The hub's SHA-256 of these weights, which stay there; empty where it cannot be had."""
+    if name not in _DIGESTS and problem(name) is None:
+        answer = _ask(name)
+        if not isinstance(answer, Exception) and SHA256.fullmatch(answer.etag or ""):
+            _DIGESTS[name] = str(answer.etag)
+    return _DIGESTS.get(name, "")
+
+
 def problem(name: str) -> str | None:
     """Why the hub cannot give these weights, in a few words and within seconds; None where it can."""
     if huggingface_hub.constants.HF_HUB_OFFLINE:
@@ -45,21 +61,20 @@ def problem(name: str) -> str | None:
     answer = _ask(name)
     if isinstance(answer, HfHubHTTPError):
         return f"the hub answers {answer.response.status_code} for timm/{name}"
-    if answer is not None:
+    if isinstance(answer, Exception):
         _Down.since, _Down.reason = time.monotonic(), f"the hub cannot be reached ({answer})"
         return _Down.reason
     return None
 
 
-def _ask(name: str) -> Exception | None:
-    """What the hub's answer fails with; None where the file is there."""
+def _ask(name: str) -> HfFileMetadata | Exception:
+    """What the hub says of the file; or what asking fails with."""
     url = huggingface_hub.hf_hub_url(f"timm/{name}", HUB_FILE)
-    outcome: list[Exception | None] = []
+    outcome: list[HfFileMetadata | Exception] = []
 
     def ask() -> None:
         try:
-            huggingface_hub.get_hf_file_metadata(url, timeout=DEADLINE)
-            outcome.append(None)
+            outcome.append(huggingface_hub.get_hf_file_metadata(url, timeout=DEADLINE))
         except Exception as error:  # noqa: BLE001  # the client raises its HTTP library's own errors, which it has changed before
             outcome.append(error)
 

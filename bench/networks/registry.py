@@ -126,7 +126,7 @@ def check_size(row: Architecture, truncate: int, crop: int) -> None:
     if row.side is not None and crop != row.side:
         raise ConfigError(
             f"protocol.image.crop={crop}: {row.name} takes images of {row.side} pixels only; "
-            f"add protocol.image.crop={row.side}"
+            f"give protocol.image.crop={row.side}, and protocol.image.resize={row.side} where it is smaller"
         )
     smallest = row.smallest[truncate] if row.smallest else 0
     if crop < smallest:

@@ -102,8 +102,28 @@ def locate(row: Architecture, config: WeightsConfig, runs: Runs | None = None) -
     problem = hub.problem(name)
     if problem is None:
         return describe(hub.download(name), name)
+    raise WeightsError(_nowhere(row, config, problem))
+
+
+def look(row: Architecture, config: WeightsConfig, runs: Runs | None = None) -> Weights:
+    """As `locate`, but nothing is downloaded: of weights that are on the hub alone only name and digest are told.
+
+    Raises:
+        WeightsError: neither this machine nor the hub can tell.
+    """
+    here = find_here(row, config, runs)
+    if here is not None:
+        return here
+    name = weights_name(row, config)
+    if digest := hub.digest(name):
+        return Weights(name, Path(), digest)
+    raise WeightsError(_nowhere(row, config, hub.problem(name) or "the hub states no SHA-256"))
+
+
+def _nowhere(row: Architecture, config: WeightsConfig, problem: str) -> str:
+    name = weights_name(row, config)
     where = f"in weights.dir={config.dir}, " if config.dir else ""
-    raise WeightsError(
+    return (
         f"no weights {name}: not {where}in the local hub cache, and {problem}. "
         f"Run `python -m bench.prefetch {_command(row, config)}` where there is internet and copy its hub cache here, "
         f"or put {name}.safetensors into a folder and give it as weights.dir=DIR"

@@ -23,9 +23,15 @@ MOST_ROWS = 40
 """Cells beyond which a table lists only those that are not done."""
 
 
-def outlook(console: Console, sweep: Sweep) -> list[CellState]:
-    """Prints how many cells a sweep has, how many are done, and how long the rest may take; returns their states."""
-    cells = survey(sweep.configs, now=time.time())
+def outlook(console: Console, sweep: Sweep, *, make: bool) -> list[CellState]:
+    """Prints how many cells a sweep has, how many are done, and how long the rest may take; returns their states.
+
+    Args:
+        console: to print on.
+        sweep: of the cells.
+        make: as of `survey`.
+    """
+    cells = survey(sweep.configs, now=time.time(), make=make)
     counts = Counter(cell.state for cell in cells)
     said = [f"{counts[state]} {state}" for state in ("done", "running", "failed", "missing") if counts[state]]
     console.print(f"[bold]{len(cells)} cells:[/] {', '.join(said)}", highlight=False)

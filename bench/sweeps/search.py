@@ -16,6 +16,7 @@ from rich.console import Console
 from bench import config, overrides
 from bench.errors import ConfigError
 from bench.paths import in_project
+from bench.sweeps.launch import pinned
 from bench.sweeps.plan import Job, Sweep
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def search(sweep: Sweep, launch: Launch, console: Console) -> list[Any]:
         cells = {job: cell for job in jobs if (cell := _cell((*sweep.cell, *job), console)) is not None}
         tried |= cells
         size = f"sweep.size={settings['n_trials']}"
-        ran = launch([(*sweep.cell, *job, size) for job in cells], first) if cells else []
+        ran = launch([(*sweep.cell, *job, *pinned(one), size) for job, one in cells.items()], first) if cells else []
         reached = dict(zip(cells, ran, strict=True))
         for trial, job in zip(batch, jobs, strict=True):
             _tell(study, trial, reached.get(job, math.nan))

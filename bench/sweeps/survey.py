@@ -8,7 +8,7 @@ from statistics import fmean
 from bench.cells.cell import cell_name
 from bench.cells.identify import identify
 from bench.data.sets import DataSet, open_dataset
-from bench.errors import BenchError
+from bench.errors import BenchError, NotMadeError
 from bench.networks.registry import architecture
 from bench.schema import Config
 from bench.tracking.store import RunState, Store
@@ -39,17 +39,18 @@ class CellState:
     problem: str
 
 
-def survey(configs: Sequence[Config], *, now: float) -> list[CellState]:
+def survey(configs: Sequence[Config], *, now: float, make: bool = False) -> list[CellState]:
     """The state of each configuration's cell, in their order; makes neither store nor experiment.
 
     Args:
         now: seconds since 1970.
+        make: whether a generated data set is generated, and weights are fetched; else nothing is written anywhere.
 
     Raises:
         TrackingError: a store cannot be used.
     """
     opened: dict[str, DataSet | BenchError] = {}
-    cells = [(config, store_of(config, create=False), *_cell(config, opened)) for config in configs]
+    cells = [(config, store_of(config, create=False), *_cell(config, opened, make)) for config in configs]
     hashes: dict[Store, list[str]] = {}
     for _, store, cell, _ in cells:
         hashes.setdefault(store, []).append(cell)
@@ -57,27 +58,28 @@ def survey(configs: Sequence[Config], *, now: float) -> list[CellState]:
     return [_state(config, cell, problem, runs[store].get(cell), now) for config, store, cell, problem in cells]
 
 
-def _cell(config: Config, opened: dict[str, DataSet | BenchError]) -> tuple[str, str]:
+def _cell(config: Config, opened: dict[str, DataSet | BenchError], make: bool) -> tuple[str, BenchError | None]:
     """(hash, problem); `opened` keeps data sets from being read once a cell."""
     key = repr((config.data, config.evaluation.tasks))
     if key not in opened:
         try:
-            opened[key] = open_dataset(config.data, scored=config.evaluation.tasks)
+            opened[key] = open_dataset(config.data, scored=config.evaluation.tasks, make=make)
         except BenchError as error:
             opened[key] = error
     data = opened[key]
     if isinstance(data, BenchError):
-        return "", str(data)
+        return "", data
     try:
-        return identify(config, data, store_of(config, create=False)).cell.hash, ""
+        return identify(config, data, store_of(config, create=False), fetch=make).cell.hash, None
     except BenchError as error:
-        return "", str(error)
+        return "", error
 
 
-def _state(config: Config, cell: str, problem: str, run: RunState | None, now: float) -> CellState:
+def _state(config: Config, cell: str, problem: BenchError | None, run: RunState | None, now: float) -> CellState:
     arch, name = config.arch.name, cell_name(architecture(config.arch), config)
-    if problem:
-        return CellState(name, arch, cell, "failed", None, problem)
+    if problem is not None:
+        state = "missing" if isinstance(problem, NotMadeError) else "failed"
+        return CellState(name, arch, cell, state, None, str(problem))
     if run is None:
         return CellState(name, arch, cell, "missing", None, "not begun")
     if run.status == "FINISHED":

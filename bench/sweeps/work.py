@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from analysis.printing import FORGIVING
+from analysis.settings import forget_empty
 
 
 def work(composed: DictConfig) -> float:
@@ -23,6 +24,7 @@ def work(composed: DictConfig) -> float:
     from bench import config, waiting
 
     waiting.choose()  # a launcher's process, perhaps on another machine
+    forget_empty()
     from bench.cells.runner import run_cell
     from bench.errors import BenchError
     from bench.quiet import quiet

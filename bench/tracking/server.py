@@ -17,7 +17,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME
 
 from analysis.errors import AnalysisError
 from analysis.store.answers import absent, deleted
-from analysis.store.uris import ARTIFACTS, first_line, mask, resolve_uri, sqlite_file
+from analysis.store.uris import ARTIFACTS, first_line, local_path, mask, resolve_uri, sqlite_file
 from bench.errors import TrackingError
 from bench.tracking.answers import AbsentError as AbsentError
 from bench.tracking.answers import MissingError as MissingError
@@ -25,6 +25,7 @@ from bench.tracking.answers import RefusedError as RefusedError
 from bench.tracking.answers import TakenError as TakenError
 from bench.tracking.answers import UnavailableError as UnavailableError
 from bench.tracking.answers import translated as translated
+from bench.tracking.copies import copies
 from bench.tracking.databases import check_answer, check_there, follow, prepared
 from bench.tracking.study import NOTE, description, tags
 
@@ -252,9 +253,12 @@ class Server:
             return sorted(item.path for item in self._client.list_artifacts(run_id, folder) if not item.is_dir)
 
     def download(self, run_id: str, path: str) -> Path:
-        """A local copy of an artifact; the file itself where the store is on this machine."""
+        """A copy of an artifact, kept while this process lasts; the file itself if the store is on this machine."""
         with translated():
-            return Path(self._client.download_artifacts(run_id, path))
+            here = local_path(self._client.get_run(run_id).info.artifact_uri)
+            if here is not None and (here / path).exists():
+                return here / path
+            return Path(self._client.download_artifacts(run_id, path, copies(run_id)))
 
     def create_claim(self, name: str, tags: Mapping[str, str]) -> None:
         """Makes a claim, with its tags in the same transaction.

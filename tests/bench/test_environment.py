@@ -1,6 +1,9 @@
 """MLFLOW_TRACKING_URI and MLFLOW_EXPERIMENT_NAME give the tracking keys that nobody typed."""
 
+import os
+
 import pytest
+from rich.console import Console
 
 from analysis import report
 from analysis.settings import read_settings
@@ -8,6 +11,7 @@ from bench import run, status, sync
 from bench.config import compose_config
 from bench.sweeps.launch import pinned
 from bench.sweeps.plan import plan
+from bench.sweeps.search import search
 
 RUN = "1" * 32
 
@@ -28,6 +32,19 @@ def test_what_is_not_typed_is_the_environments(set_to):
     for name in ("sync", "publish", "cam", "export"):
         words = {"cam": [f"run={RUN}"], "export": [f"run={RUN}"]}.get(name, [])
         assert compose_config(words, name).tracking.uri == set_to
+
+
+@pytest.mark.parametrize("empty", ["", " "])
+def test_an_empty_variable_of_mlflows_is_an_unset_one(monkeypatch, empty, tmp_path):
+    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_HTTP_REQUEST_TIMEOUT"):
+        monkeypatch.setenv(name, empty)
+    tracking = compose_config([]).tracking
+    assert (tracking.uri, tracking.experiment) == ("sqlite:///mlflow.db", "chextransfer")
+    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"):
+        monkeypatch.setenv(name, empty)
+    assert read_settings([]).experiment == "chextransfer"
+    assert read_settings([]).tracking.uri == "sqlite:///mlflow.db"
+    assert "MLFLOW_HTTP_REQUEST_TIMEOUT" not in os.environ, "MLflow would take it for a number"
 
 
 def test_what_is_typed_or_stands_in_a_sweep_is_not(set_to):
@@ -68,3 +85,19 @@ def test_jobs_for_other_nodes_carry_the_place_of_their_record_and_no_password(se
     assert again.tracking == checked.tracking
     secret = compose_config(["tracking.uri='http://ann:secret@host'"])
     assert not any("secret" in text for text in pinned(secret))
+
+
+def test_trials_of_a_search_carry_the_place_of_their_record_too(set_to, tmp_path):
+    pytest.importorskip("optuna", reason="no optuna (pip install -e '.[optuna]'): a search was not made")
+    words = ["-m", "hydra/sweeper=optuna", "hydra.sweeper.n_trials=2", "seed=0,1", f"outputs={tmp_path}"]
+    launched = []
+
+    def launch(jobs, first):
+        launched.extend(jobs)
+        return [0.5] * len(jobs)
+
+    search(plan(words), launch, Console(quiet=True))
+    assert len(launched) == 2
+    assert {tuple(text for text in job if text.startswith("tracking.")) for job in launched} == {
+        tuple(pinned(compose_config([])))
+    }

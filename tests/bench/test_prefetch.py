@@ -13,6 +13,7 @@ from safetensors.torch import save
 from bench.paths import PROJECT
 from bench.prefetch import main, paper, wanted
 from bench.schema import ArchConfig, Config, WeightsConfig
+from tests import told
 
 FILE = save({"conv1.weight": torch.zeros(2)})
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -67,10 +68,11 @@ locate = partial(
         "import sys, time\n"
         "from bench.networks.registry import architecture\n"
         "from bench.schema import WeightsConfig\n"
-        "from bench.networks.weights import locate\n"
+        "from bench.networks import weights\n"
         "start = time.monotonic()\n"
         "try:\n"
-        "    print(locate(architecture(sys.argv[1]), WeightsConfig()).sha256)\n"
+        "    find = weights.look if sys.argv[2:] else weights.locate\n"
+        "    print(find(architecture(sys.argv[1]), WeightsConfig()).sha256)\n"
         "finally:\n"
         "    print('seconds', time.monotonic() - start)\n",
     ],
@@ -80,7 +82,8 @@ locate = partial(
 @pytest.mark.slow
 def test_what_was_prefetched_is_there_without_a_hub(hub, tmp_path):
     endpoint, served = hub
-    first = prefetch("arch=resnet18", endpoint=endpoint, cache=tmp_path)
+    missing = locate("resnet18", endpoint="http://127.0.0.1:9", cache=tmp_path, offline=True)
+    first = prefetch(*told.command(missing.stderr)[3:], endpoint=endpoint, cache=tmp_path)
     assert first.returncode == 0, first.stdout + first.stderr
     assert "resnet18.tv_in1k" in first.stdout
     assert "fetched" in first.stdout
@@ -95,6 +98,17 @@ def test_what_was_prefetched_is_there_without_a_hub(hub, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_look_tells_the_digest_of_weights_and_leaves_them_on_the_hub(hub, tmp_path):
+    endpoint, served = hub
+    looked = locate("resnet18", "look", endpoint=endpoint, cache=tmp_path)
+    assert looked.stdout.splitlines()[0] == sha256(FILE).hexdigest(), looked.stderr
+    assert [line for line in served if line.startswith("GET") and "safetensors" in line] == []
+    assert list(tmp_path.iterdir()) == []
+    away = locate("resnet18", "look", endpoint="http://127.0.0.1:9", cache=tmp_path)
+    assert "no weights resnet18.tv_in1k" in away.stderr
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("mend", ["prefetch", "delete"])
 def test_a_torn_file_in_the_cache_is_named_and_mended(hub, tmp_path, mend):
     endpoint, _ = hub
@@ -102,13 +116,12 @@ def test_a_torn_file_in_the_cache_is_named_and_mended(hub, tmp_path, mend):
     (blob,) = tmp_path.glob("models--*/blobs/*")
     blob.write_bytes(FILE[:-3])
     torn = locate("resnet18", endpoint=endpoint, cache=tmp_path)
-    assert "python -m bench.prefetch arch=resnet18" in torn.stderr
     assert f"or delete {blob.resolve()}" in torn.stderr
     away = prefetch("arch=resnet18", endpoint="http://127.0.0.1:9", cache=tmp_path)
     assert (away.returncode, "cannot be reached" in away.stdout) == (1, True)
     if mend == "delete":
         blob.unlink()
-    mended = prefetch("arch=resnet18", endpoint=endpoint, cache=tmp_path)
+    mended = prefetch(*told.command(torn.stderr)[3:], endpoint=endpoint, cache=tmp_path)
     assert (mended.returncode, "fetched" in mended.stdout) == (0, True)
     assert locate("resnet18", endpoint=endpoint, cache=tmp_path).stdout.splitlines()[0] == sha256(FILE).hexdigest()
 

@@ -29,6 +29,7 @@ from bench.publish import choose, main, read_report
 from bench.tracking import stores
 from bench.tracking.server import Run, Server
 from bench.tracking.stores import store_of
+from tests import told
 from tests.bench.recording import PROJECT, free_port
 
 EXPERIMENT = "chextransfer"
@@ -77,15 +78,15 @@ def write_report(folder, **origin):
 
 
 def test_a_report_says_what_it_rests_on(tmp_path):
-    found = read_report(write_report(tmp_path / "report"), "mine")
+    found = read_report(write_report(tmp_path / "report"), "mine", "sqlite:///x.db")
     assert (found.runs, found.created, found.verdicts) == (("r1",), "now", ("It helps: **undecided**",))
 
 
 def test_a_report_that_is_not_there_or_of_another_experiment_is_refused(tmp_path):
-    with pytest.raises(ConfigError, match=r"no report .*write one with python -m analysis.report experiment=mine"):
-        read_report(tmp_path, "mine")
-    with pytest.raises(ConfigError, match=r"it is of experiment other, not of tracking.experiment=mine"):
-        read_report(write_report(tmp_path / "report", experiment="other"), "mine")
+    with pytest.raises(ConfigError, match="no report .*write one with `python -m analysis.report experiment=mine"):
+        read_report(tmp_path, "mine", "sqlite:///x.db")
+    with pytest.raises(ConfigError, match="it is of experiment other, not of tracking.experiment=mine"):
+        read_report(write_report(tmp_path / "report", experiment="other"), "mine", "sqlite:///x.db")
 
 
 @contextlib.contextmanager
@@ -142,7 +143,9 @@ def published(phantom_root, tmp_path_factory):
         ])  # fmt: skip
         run_cell(config, store_of(config))
     uri = f"sqlite:///{folder}/mlflow.db"
-    assert report([f"tracking.uri={uri}", f"out={folder}/report", "resamples=20", "permutations=20"]) == 0
+    with pytest.raises(ConfigError) as missing:
+        read_report(folder / "report", "chextransfer", uri)
+    assert report([*told.command(str(missing.value))[3:], "resamples=20", "permutations=20"]) == 0
     words = [f"tracking.uri={uri}", f"report={folder}/report", "images=4"]
     assert main(words) == 0
     return folder, uri, words

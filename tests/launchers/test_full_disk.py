@@ -4,6 +4,7 @@ import subprocess
 
 import pytest
 
+from tests import told
 from tests.launchers import commands
 
 
@@ -28,9 +29,23 @@ def test_after_a_full_disk_the_same_command_goes_on(words, disk):
     assert code == 1, said
     assert said.count("No space left on device") >= 2
     assert "free some room and start the same command again" in said
+    assert set(told.keys(said)) >= {"outputs=DIR"}
     assert "retry=failed" not in said
     assert {run.status for run in commands.store(typed).server.runs()} <= {"KILLED", "RUNNING"}
     disk("64m")
     code, said = commands.run("bench.run", typed)
     assert code == 0, said
     assert {run.status for run in commands.store(typed).server.runs()} == {"FINISHED"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("remedy", ["data.cache=DIR", "outputs=DIR"])
+def test_with_a_folder_on_another_disk_it_goes_on(words, disk, tmp_path, remedy):
+    key = remedy.partition("=")[0]
+    if key == "data.cache":
+        disk("40k")
+    typed = [word for word in words() if not word.startswith(f"{key}=")]
+    code, said = commands.run("bench.run", [*typed, f"{key}={tmp_path}/disk"])
+    assert (code, remedy in told.keys(said)) == (1, True), said
+    code, said = commands.run("bench.run", [*typed, remedy.replace("DIR", f"{tmp_path}/other")])
+    assert code == 0, said

@@ -1,9 +1,10 @@
+import contextlib
 import re
 
 import pytest
 import yaml
 
-from tests.launchers import commands
+from tests.launchers import cluster, commands
 
 pytest.importorskip("optuna", reason="no optuna (pip install -e '.[optuna]'): a real search did not run")
 
@@ -51,3 +52,43 @@ def test_without_weights_a_trial_fails_and_the_others_are_tried(words):
     assert code == 0, said
     assert "no weights resnet18.tv_in1k" in said
     assert {run.status for run in commands.store(words("seed=0,1")).server.runs()} == {"FINISHED", "FAILED"}
+
+
+@contextlib.contextmanager
+def joblib(_):
+    pytest.importorskip("joblib", reason="no joblib (pip install -e '.[joblib]'): a parallel search did not run")
+    yield {}, ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"], "best:"
+
+
+@contextlib.contextmanager
+def slurm(folder):
+    pytest.importorskip("submitit", reason="no submitit (pip install -e '.[slurm]'): a search on Slurm did not run")
+    if lacking := cluster.missing():
+        pytest.skip(lacking)
+    with cluster.slurm(folder / "slurm") as environment:
+        words = ["hydra/launcher=submitit_slurm", "hydra.launcher.cpus_per_task=1", "hydra.launcher.timeout_min=10"]
+        yield environment, words, "best:"
+
+
+@contextlib.contextmanager
+def ray(_):
+    pytest.importorskip("ray", reason="no ray (pip install -e '.[ray]'): a search on Ray did not run")
+    yield {}, ["hydra/launcher=ray", "+hydra.launcher.ray.init.num_cpus=2"], "_run_job pid="
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", [joblib, slurm, ray])
+def test_trials_of_a_search_run_side_by_side_on_every_launcher(words, tmp_path, launcher):
+    """One trial in two fails; the rounds have two."""
+    search = ["protocol.lr=choice(1e-3,1e30)", "seed=range(0,4)", "hydra/sweeper=optuna", "hydra.sweeper.n_trials=4"]
+    with launcher(tmp_path) as (environment, chosen, sign):
+        typed = words(*search, "hydra.sweeper.n_jobs=2", "hydra.sweeper.sampler=random", *chosen)
+        code, said = commands.run("bench.run", typed, environment)
+    assert code == 0, said
+    assert sign in said
+    finished = int(re.search(r"(\d) of 4 trials finished", said)[1])
+    runs = commands.store(words("seed=0,1")).server.runs()
+    reached = {run.metrics["valid/auroc"] for run in runs if run.status == "FINISHED"}
+    assert (0 < finished < 4, len(reached) <= finished) == (True, True), said
+    best = yaml.safe_load((tmp_path / "outputs" / "optimization_results.yaml").read_text())
+    assert best["best_value"] == max(reached)

@@ -50,7 +50,9 @@ def test_a_report_of_older_runs_says_what_they_lack(store, tmp_path):
     run_id = store.add()
     page = written(store, tmp_path / "r")
     assert "No run on phantom (0123456789) left a data_card.json" in section(page, "Data")
-    assert f"python -m bench.cam run={run_id} compare=" in section(page, "Class activation maps")
+    assert f"python -m bench.cam run={run_id} tracking.uri={store.uri} compare=" in section(
+        page, "Class activation maps"
+    )
     assert "<img" not in section(page, "Class activation maps")
     assert pd.read_csv(tmp_path / "r" / "tables" / "data_card.csv").empty
 
@@ -77,7 +79,7 @@ def test_the_page_stays_below_ten_megabytes(store, tmp_path):
 
 
 def test_maps_that_are_all_too_large_are_counted():
-    made = maps_section(Maps([], 2, []), pd.DataFrame({"run_id": ["r"]}))
+    made = maps_section(Maps([], 2, []), pd.DataFrame({"run_id": ["r"]}), "sqlite:///x.db")
     assert "2 figures too large for this page." in made.absent
 
 

@@ -2,7 +2,6 @@
 
 import shutil
 
-import mlflow
 import pandas as pd
 import pytest
 
@@ -32,10 +31,7 @@ def spoilt(phantom_root, tmp_path):
 
 def scores(config):
     found = store_of(config).find(identify(config).cell.hash)
-    path = mlflow.artifacts.download_artifacts(
-        run_id=found.run_id, artifact_path="predictions/test.parquet", tracking_uri=store_of(config).server.uri
-    )
-    return found, pd.read_parquet(path)
+    return found, pd.read_parquet(store_of(config).download(found.run_id, "predictions/test.parquet"))
 
 
 def test_images_in_the_devices_memory_train_the_same_bits(configure, monkeypatch):

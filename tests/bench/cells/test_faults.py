@@ -3,9 +3,7 @@
 import gc
 import json
 import weakref
-from pathlib import Path
 
-import mlflow
 import pytest
 import torch
 
@@ -92,8 +90,8 @@ def test_a_cell_on_the_cpu_asks_no_gpu_for_anything(configure, monkeypatch):
         monkeypatch.setattr(torch.cuda, name, asked)
     config = configure(*SMALL)
     run = run_cell(config, store_of(config))
-    file = mlflow.MlflowClient(config.tracking.uri).download_artifacts(run.run_id, "environment.json")
-    assert json.loads(Path(file).read_text(encoding="utf-8"))["device"] == "cpu"
+    file = store_of(config).download(run.run_id, "environment.json")
+    assert json.loads(file.read_text(encoding="utf-8"))["device"] == "cpu"
 
 
 def test_without_mlflow_itself_its_small_half_is_named(monkeypatch):

@@ -1,8 +1,6 @@
 import json
-from pathlib import Path
 
 import cv2
-import mlflow
 import numpy as np
 import pandas as pd
 import pytest
@@ -114,8 +112,7 @@ def recorded(phantom_root, tmp_path_factory):
         ]
     )  # fmt: skip
     state = run_cell(config, store_of(config))
-    uri = f"sqlite:///{place}/mlflow.db"
-    return Path(mlflow.artifacts.download_artifacts(run_id=state.run_id, artifact_path="", tracking_uri=uri))
+    return store_of(config).download(state.run_id, "")
 
 
 def test_a_cell_leaves_its_mistakes_with_labels_and_scores_of_the_saved_predictions(recorded):

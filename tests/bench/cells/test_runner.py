@@ -49,9 +49,7 @@ def run(config):
 
 
 def artifact(config, run, path):
-    return mlflow.artifacts.download_artifacts(
-        run_id=run.info.run_id, artifact_path=path, tracking_uri=store_of(config).server.uri
-    )
+    return store_of(config).download(run.info.run_id, path)
 
 
 def predictions(config, run, name="test"):
@@ -253,7 +251,7 @@ def test_no_secret_is_in_anything_that_is_logged(configure, monkeypatch):
     done = mlflow.MlflowClient(store.server.uri).get_run(run_id)
     assert done.data.params["tracking.uri"] == "postgresql://me:***@host/db"
     assert "hunter2" not in str(done.to_dictionary())
-    folder = Path(mlflow.artifacts.download_artifacts(run_id=run_id, tracking_uri=store.server.uri))
+    folder = store.download(run_id, "")
     files = [path for path in folder.rglob("*") if path.is_file()]
     assert {"config.yaml", "environment.json"} <= {path.name for path in files}
     assert [path.name for path in files if b"hunter2" in path.read_bytes()] == []

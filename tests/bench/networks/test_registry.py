@@ -1,14 +1,13 @@
 import pytest
 import timm
 import torch
-from omegaconf import OmegaConf
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from bench.errors import ConfigError
+from bench.groups import groups
 from bench.networks.models import build_model
 from bench.networks.registry import ARCHITECTURES, architecture, check_depth, check_size
 from bench.networks.truncation import feature_map
-from bench.paths import CONF
 from bench.schema import ArchConfig, ImageConfig, leaves
 from bench.sweeps.plan import plan
 from tests.bench.shapes import shaped
@@ -39,9 +38,10 @@ def test_the_papers_sweeps_hold_the_papers_sixteen_and_no_further_row(sweep):
 
 
 def test_each_row_can_be_typed_as_arch():
-    assert {path.stem for path in (CONF / "arch").glob("*.yaml")} == {*ARCHITECTURES, "timm"}
-    for name in ARCHITECTURES:
-        assert OmegaConf.load(CONF / "arch" / f"{name}.yaml") == {"name": name}
+    assert set(groups("config")["arch"]) == {*ARCHITECTURES, "timm"}
+    cells = plan(["-m", "arch=glob(*,exclude=timm)"]).configs
+    assert [cell.arch.name for cell in cells] == sorted(ARCHITECTURES)
+    assert {(cell.arch.family, cell.arch.label, cell.arch.in_chans) for cell in cells} == {(None, None, 3)}
 
 
 @pytest.mark.parametrize("row", ARCHITECTURES.values(), ids=lambda row: row.name)

@@ -388,3 +388,20 @@ def test_a_thousand_finished_cells_are_looked_up_in_a_few_queries(store, monkeyp
     assert len(found) == 1000
     assert all(state.status == "FINISHED" for state in found.values())
     assert len(queries) <= 5
+
+
+def test_a_download_leaves_no_folder_behind(store, tmp_path, monkeypatch):
+    with store.run("c1", "n", {"cell": "c1"}, {}) as record:
+        record.artifact("a/b.txt", lambda path: path.write_text("text"))
+    temporary, at_exit = tmp_path / "temporary", []
+    temporary.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    monkeypatch.setattr("atexit.register", lambda function, *words, **named: at_exit.append((function, words, named)))
+    assert store.download(record.run_id, "a/b.txt").read_text() == "text"
+    assert list(temporary.iterdir()) == [], "a file of this machine needs no copy"
+    monkeypatch.setattr("bench.tracking.server.local_path", lambda _: None)
+    copies = {store.download(record.run_id, "a/b.txt") for _ in range(2)}
+    assert [copy.read_text() for copy in copies] == ["text"]
+    for function, words, named in at_exit:
+        function(*words, **named)
+    assert list(temporary.iterdir()) == []

@@ -44,10 +44,7 @@ def fresh_stores():
 
 def frame(config, name="test"):
     run_id = store_of(config).find(identify(config).cell.hash).run_id
-    path = mlflow.artifacts.download_artifacts(
-        run_id=run_id, artifact_path=f"predictions/{name}.parquet", tracking_uri=store_of(config).server.uri
-    )
-    return pd.read_parquet(path)
+    return pd.read_parquet(store_of(config).download(run_id, f"predictions/{name}.parquet"))
 
 
 def metrics(config):
