@@ -61,7 +61,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             return dict(_flat(torch.load(path, map_location="cpu", weights_only=True)))
     except UnpicklingError as error:
         raise WeightsError(
-            f"{path} holds objects, not only tensors, and loading them would run code of whoever made it: it is refused. "
+            f"{path} holds objects, not only tensors, and loading them would run code of whoever made it: refused. "
             "Load it where you trust it, and save what `model.state_dict()` gives"
         ) from error
     except (OSError, RuntimeError, ValueError, EOFError, zipfile.BadZipFile, SafetensorError) as error:
@@ -94,12 +94,14 @@ def match(tensors: Mapping[str, Tensor], network: nn.Module, prefix: str | None 
     body = {k: v for k, v in state.items() if not k.startswith(dropped) and not k.endswith(COUNTERS)}
     places = {prefix} if prefix is not None else {name[:end] for name in tensors for end in _ends(name)}
     for look in (_by_name, _by_order):
-        found = {place: taken for place in sorted(places) if (taken := look(_below(tensors, place), body))}
+        taken = {place: look(_below(tensors, place), body) for place in sorted(places)}
+        # Outer prefixes have the same tensors as inner ones: by what was taken, the longest counts.
+        found = {tuple(place + name for name in names.values()): place for place, names in taken.items() if names}
         if len(found) > 1:
-            there = ", ".join(found)
-            raise WeightsError(f"several parts of the file are such a network: choose with prefix=, one of {there}")
-        for place, taken in found.items():
-            return _match(tensors, place, taken, by_name=look is _by_name)
+            there = ", ".join(found.values())
+            raise WeightsError(f"the file has several such networks: choose with published.prefix=, one of {there}")
+        for place in found.values():
+            return _match(tensors, place, taken[place] or {}, by_name=look is _by_name)
     raise WeightsError(_nearest(tensors, places, body))
 
 
@@ -152,8 +154,12 @@ def _nearest(tensors: Mapping[str, Tensor], places: set[str], body: Mapping[str,
     place = max(counts, key=lambda one: counts[one], default="")
     there = _below(tensors, place)
     lacking = [name for name in body if name not in there]
-    other = [f"{name} {tuple(there[name].shape)}" for name in body if name in there and not _same(there[name], body[name])]
+    other = [
+        f"{name} {tuple(there[name].shape)}" for name in body if name in there and not _same(there[name], body[name])
+    ]
     said = [f"lacks {len(lacking)} of {len(body)} parameters ({', '.join(lacking[:SHOWN])})"] if lacking else []
     said += [f"has {len(other)} in another shape ({', '.join(other[:SHOWN])})"] if other else []
     where = f"below '{place}' " if place else ""
-    return f"the file {where}{'; it '.join(said) or 'has no tensors'}: it is of another network, or named in another way"
+    return (
+        f"the file {where}{'; it '.join(said) or 'has no tensors'}: it is of another network, or named in another way"
+    )
