@@ -39,6 +39,14 @@ def command(name: str, work: Callable[[Sequence[Any]], int], arguments: Sequence
         return _refused(name, error, 1)
 
 
+def helped(arguments: Sequence[str], about: str) -> bool:
+    """Whether help was asked for, which is then printed: of a command that takes the words of `bench.run`."""
+    if not {"--help", "-h"} & set(arguments):
+        return False
+    print(f"{about.strip()}\n\nKeys and groups: python -m bench.run --help")  # noqa: T201  # plain, for logs and pipes
+    return True
+
+
 def say_environment(configs: Sequence[Any], arguments: Sequence[str]) -> None:
     """Says which of the tracking keys the environment gave, in a line each at the start; `arguments` as typed."""
     places: dict[str, str] = {}

@@ -16,6 +16,7 @@ from rich.console import Console
 
 from analysis.interrupted import run_command
 from bench import config
+from bench.command import helped
 from bench.errors import BenchError, ConfigError
 from bench.paths import CONF
 from bench.schema import Config
@@ -63,6 +64,8 @@ def _say(text: str) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Prepares every set that the command line names; 2 where that is wrong, 1 where a set is."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if helped(arguments, __doc__):
+        return 0
     try:
         sweep = plan(arguments)
         if sweep is not None and sweep.searched:

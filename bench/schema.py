@@ -249,6 +249,31 @@ class PretrainConfig:
 
 
 @dataclass
+class PublishedConfig:
+    """What is known of weights that others published."""
+
+    name: str = MISSING
+    address: str | None = None
+    licence: str | None = None
+    archs: list[str] = field(default_factory=list)
+    prefix: str | None = None
+    mean: list[float] | None = None
+    std: list[float] | None = None
+    seen: list[str] = field(default_factory=list)
+
+
+@dataclass
+class ConvertConfig:
+    """Everything that `python -m bench.convert` reads."""
+
+    arch: ArchConfig = field(default_factory=ArchConfig)
+    published: PublishedConfig = field(default_factory=PublishedConfig)
+    weights: WeightsConfig = field(default_factory=WeightsConfig)
+    file: str = MISSING
+    reference: str | None = None
+
+
+@dataclass
 class ArchitecturesConfig:
     """Everything that `python -m bench.architectures` reads."""
 
@@ -330,6 +355,7 @@ class SearchConfig:
 SCHEMAS: dict[str, type] = {
     "config": Config,
     "pretrain": PretrainConfig,
+    "convert": ConvertConfig,
     "architectures": ArchitecturesConfig,
     "cam": CamConfig,
     "export": ExportConfig,

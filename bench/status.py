@@ -1,6 +1,6 @@
-"""`python -m bench.status +sweeps=NAME`: each cell of a sweep: done, running, failed or missing.
+"""`python -m bench.status [+sweeps=NAME] [key=value ...]`: each cell of a sweep: done, running, failed or missing.
 
-Takes what `bench.run` takes; `--json` for scripts, `--watch` to look again every few seconds. Exit status 0 only when
+Takes the words of `bench.run`; `--json` for scripts, `--watch` to look again every few seconds. Exit status 0 only when
 all cells are done.
 """
 
@@ -18,22 +18,17 @@ from rich.live import Live
 
 from analysis.interrupted import run_command
 from bench import config
-from bench.command import say_environment
+from bench.command import helped, say_environment
 from bench.errors import BenchError, ConfigError
 from bench.sweeps.plan import Sweep, plan
 
 LOOK_SECONDS = 5.0
 
-USAGE = """python -m bench.status [+sweeps=NAME] [key=value ...] [--json | --watch]
-Each cell of what `python -m bench.run` with the same words would run: done, running, failed, missing.
-Exit status 0 only when all are done."""
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Prints the states; 0 only if all cells are done, 2 for a wrong command line."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    if {"--help", "-h"} & set(arguments):
-        print(USAGE)  # noqa: T201  # plain, for logs and pipes
+    if helped(arguments, __doc__):
         return 0
     flags = {"--json", "--watch"} & set(arguments)
     config.register()

@@ -17,8 +17,15 @@ from bench.groups import groups
 from bench.schema import SCHEMAS, leaves
 
 CONF, PAGE = PROJECT / "conf", PROJECT / "docs" / "reference.md"
-COMMANDS = ("config", "report", "pretrain", "cam", "export", "publish", "sync", "architectures", "results")
-GROUPS = {"arch": "config", "data": "config", "protocol": "config", "trainer": "config", "source": "pretrain"}
+COMMANDS = ("config", "report", "pretrain", "convert", "cam", "export", "publish", "sync", "architectures", "results")
+GROUPS = {
+    "arch": "config",
+    "data": "config",
+    "protocol": "config",
+    "trainer": "config",
+    "source": "pretrain",
+    "published": "convert",
+}
 OPENING = """# Reference
 
 Written by `make reference` from `conf/` and the docstrings of `analysis/statistics/`; not by hand. A key is typed as

@@ -14,6 +14,8 @@ from analysis.export import KEYS
 from analysis.paper import read_words
 from analysis.settings import DEFAULTS, ExportSettings, read_settings
 from bench.config import compose_config, groups
+from bench.convert import SHORT as SHORT_OF_CONVERT
+from bench.convert import respelt
 from bench.errors import ConfigError, MissingExtraError
 from bench.overrides import SHORT
 from bench.paths import PROJECT
@@ -67,6 +69,8 @@ def understood(module, words):
         sweeps = {word.removeprefix(SWEEP) for word in words if word.startswith(SWEEP)}
         assert sweeps <= set(groups("config")["sweeps"])  # whose cells tests/bench/sweeps/test_plan.py composes
         planned(tuple(word for word in words if word not in FLAGS and not word.startswith(SWEEP)), PRIMARY[module])
+    elif module == "bench.convert":
+        plan(respelt(words), "convert")
     elif module == "bench.architectures":
         compose_config(words, "architectures")
     elif module == "analysis.report":
@@ -134,7 +138,7 @@ def test_every_key_that_the_pages_set_is_one():
     keys = {key for schema in SCHEMAS.values() for key, _ in leaves(schema)} | {
         row[0] for name in ("report", "results") for row in rows(PROJECT / "conf" / f"{name}.yaml")
     }
-    keys |= {group for primary in SCHEMAS for group in groups(primary)} | set(SHORT)
+    keys |= {group for primary in SCHEMAS for group in groups(primary)} | set(SHORT) | set(SHORT_OF_CONVERT)
     keys |= {"summary"}  # a tag of MLflow's runs
     typed = {key for key in KEY.findall(ALL) if not key.startswith(("hydra", "data.uncertain."))}
     assert len(typed) > 15
