@@ -16,7 +16,7 @@ from analysis.interrupted import run_command
 from analysis.page.provenance import origin
 from analysis.places import CONF
 from analysis.questions.curves import LOSS, VALID
-from analysis.settings import DEFAULTS, ExportSettings, read_settings
+from analysis.settings import DEFAULTS, ExportSettings, read
 from analysis.store import folders
 from analysis.store.cells import select_cells
 from analysis.store.io import FINISHED
@@ -44,8 +44,7 @@ def main(words: Sequence[str]) -> int:
         sys.stdout.write(f"{__doc__}\n\n{KEYS.read_text(encoding='utf-8')}\n{DEFAULTS.read_text(encoding='utf-8')}")
         return 0
     try:
-        settings = read_settings(words, DEFAULTS, KEYS, schema=ExportSettings)
-        assert isinstance(settings, ExportSettings)  # for the type checker
+        settings = read(words, ExportSettings, DEFAULTS, KEYS)
         written = export(settings, words)
     except SettingsError as error:
         sys.stderr.write(f"{mask(str(error))}\n")

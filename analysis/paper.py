@@ -15,8 +15,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from analysis import reference
 from analysis.errors import AnalysisError, SettingsError
@@ -48,6 +46,8 @@ from analysis.questions.scatter import (
 )
 from analysis.questions.truncation import COLUMNS as TRUNCATION
 from analysis.questions.verdicts import verdicts_display, verdicts_table
+from analysis.ranges import at_least, between, filled
+from analysis.settings import read
 from analysis.statistics.streams import stream
 from analysis.tables import number, p_value, plain, write_table
 
@@ -59,11 +59,11 @@ NOT_PUBLISHED = "The paper's text was not in reach: its truncated networks are n
 class PaperSettings:
     """What can be typed after the command; explained at the top of this file."""
 
-    out: str | None = None
-    level: float = 0.95
-    resamples: int = 10000
-    permutations: int = 10000
-    seed: int = 0
+    out: str | None = filled(None)
+    level: float = between(0, 1, 0.95)
+    resamples: int = at_least(1, 10000)
+    permutations: int = at_least(1, 10000)
+    seed: int = at_least(0, 0)
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def main(words: Sequence[str]) -> int:
         sys.stdout.write(str(__doc__))
         return 0
     try:
-        settings = read_words(words)
+        settings = read(words, PaperSettings)
         paper = evaluate(settings)
         if settings.out is not None:
             write(paper, Path(settings.out).expanduser())
@@ -102,31 +102,6 @@ def main(words: Sequence[str]) -> int:
         return 2 if isinstance(error, SettingsError) else 1
     sys.stdout.write(summary(paper))
     return 0
-
-
-def read_words(words: Sequence[str]) -> PaperSettings:
-    """The settings that were typed.
-
-    Raises:
-        SettingsError: an unknown key or a bad value; the message names the valid ones.
-    """
-    settings: Any = OmegaConf.structured(PaperSettings)
-    for word in words:
-        key, equals, value = word.partition("=")
-        if not equals or key not in settings:
-            raise SettingsError(f"{word}: not key=value with one of the keys {', '.join(settings)}")
-        try:
-            settings[key] = value
-        except OmegaConfBaseException:
-            raise SettingsError(f"{word}: {key} must be a number") from None
-    if not 0 < settings.level < 1:
-        raise SettingsError(f"level={settings.level}: level must be a number between 0 and 1, both excluded")
-    for key, least in (("resamples", 1), ("permutations", 1), ("seed", 0)):
-        if settings[key] < least:
-            raise SettingsError(f"{key}={settings[key]}: {key} must be a whole number of at least {least}")
-    if settings.out is not None and not settings.out.strip():
-        raise SettingsError("out=: out must be the name of a folder")
-    return PaperSettings(**dict(settings))
 
 
 def published_clouds(points: pd.DataFrame) -> list[Scatter]:

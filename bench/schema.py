@@ -3,30 +3,23 @@
 What each key means, its unit and its source stand in conf/, beside its value.
 """
 
-import dataclasses
-import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 from omegaconf import MISSING, ListConfig
 
+from analysis.ranges import at_least, one_of, shaped
+from analysis.ranges import leaves as leaves
+from analysis.ranges import problem as problem
 from bench.data.tasks import TASK_SETS
 
 
-def _one_of(*choices: str, default: Any = MISSING) -> Any:
-    """A text field that takes one of a few words (an Enum would leak its class name into folder names)."""
-    return field(default=default, metadata={"choices": choices})
-
-
-def _at_least(low: float, default: Any = MISSING, *, below: float | None = None) -> Any:
-    """A number field with a range: low <= value, and value < below where given."""
-    return field(default=default, metadata={"low": low, "below": below})
-
-
-def _shaped(pattern: str, meaning: str, default: Any = MISSING) -> Any:
-    """A text field that must match a pattern; `meaning` says in words what it takes."""
-    return field(default=default, metadata={"pattern": pattern, "meaning": meaning})
+def _tasks_problem(key: str, value: Any) -> str | None:
+    """A set of tasks is a word or a list of names; which names there are, the data set says."""
+    listed = isinstance(value, list | ListConfig) and value and all(isinstance(name, str) for name in value)
+    if value in TASK_SETS or listed:
+        return None
+    return f"{key}={value}: not {', '.join(TASK_SETS)} or a list of tasks like [edema,atelectasis]"
 
 
 POLICIES = ("u-ignore", "u-zeros", "u-ones", "u-multiclass", "u-zeros-lsr", "u-ones-lsr")
@@ -48,7 +41,7 @@ class WeightsConfig:
 
     tag: str | None = None
     dir: str | None = None
-    source: str | None = _shaped(
+    source: str | None = shaped(
         r"run:[0-9a-f]{32}|.+\.safetensors", "run:<MLflow run id> or a .safetensors file", default=None
     )
 
@@ -57,9 +50,9 @@ class WeightsConfig:
 class PhantomConfig:
     """What the phantom generator draws."""
 
-    seed: int = _at_least(0)
-    train_patients: int = _at_least(2)
-    test_patients: int = _at_least(2)
+    seed: int = at_least(0)
+    train_patients: int = at_least(2)
+    test_patients: int = at_least(2)
 
 
 @dataclass
@@ -104,22 +97,22 @@ class DataConfig:
     name: str = MISSING
     root: str | None = None
     labels_file: str | None = None
-    tasks: Any = field(default=MISSING, metadata={"tasks": True})
+    tasks: Any = field(default=MISSING, metadata={"check": _tasks_problem})
     uncertain: dict[str, str] = field(default_factory=dict, metadata={"entries": POLICIES})
-    views: str = _one_of("all", "frontal", "lateral", "ap", "pa")
-    sex: str = _one_of("all", "female", "male")
-    age_min: float | None = _at_least(0.0)
-    age_max: float | None = _at_least(0.0)
-    fraction: float = _at_least(0.0)
-    patients: int | None = _at_least(1)
-    valid_fraction: float | None = _at_least(0.0, below=1.0)
+    views: str = one_of("all", "frontal", "lateral", "ap", "pa")
+    sex: str = one_of("all", "female", "male")
+    age_min: float | None = at_least(0.0)
+    age_max: float | None = at_least(0.0)
+    fraction: float = at_least(0.0)
+    patients: int | None = at_least(1)
+    valid_fraction: float | None = at_least(0.0, below=1.0)
     split_file: str | None = None
-    test: str = _one_of("valid", "official")
+    test: str = one_of("valid", "official")
     external: list[str] = field(default_factory=list, metadata={"choices": SETS})
     roots: RootsConfig = field(default_factory=RootsConfig)
-    on_bad_image: str = _one_of("raise", "skip")
+    on_bad_image: str = one_of("raise", "skip")
     cache: str = MISSING
-    resident: str = _one_of("host", "device")
+    resident: str = one_of("host", "device")
     phantom: PhantomConfig | None = None
     table: TableConfig = field(default_factory=TableConfig)
 
@@ -128,8 +121,8 @@ class DataConfig:
 class ImageConfig:
     """What the network sees."""
 
-    resize: int = _at_least(32)
-    crop: int = _at_least(32)
+    resize: int = at_least(32)
+    crop: int = at_least(32)
     flip: bool = MISSING
 
 
@@ -137,9 +130,9 @@ class ImageConfig:
 class CheckpointsConfig:
     """Which states of the network count, and how they make one prediction."""
 
-    every_examples: int | None = _at_least(1)
-    keep: int = _at_least(1)
-    average: str = _one_of("probability", "task", "weights")
+    every_examples: int | None = at_least(1)
+    keep: int = at_least(1)
+    average: str = one_of("probability", "task", "weights")
 
 
 @dataclass
@@ -147,15 +140,15 @@ class ProtocolConfig:
     """How a network is trained."""
 
     name: str = MISSING
-    epochs: int = _at_least(1)
-    probe_epochs: int = _at_least(1)
-    batch_size: int = _at_least(2)
-    micro_batch: int | None = _at_least(1)
+    epochs: int = at_least(1)
+    probe_epochs: int = at_least(1)
+    batch_size: int = at_least(2)
+    micro_batch: int | None = at_least(1)
     lr: Any = field(default=MISSING, metadata={"low": 0.0, "words": ("auto",)})
     lr_grid: list[float] = MISSING
-    lr_decay: float = _at_least(0.0)
+    lr_decay: float = at_least(0.0)
     betas: tuple[float, float] = MISSING
-    weight_decay: float = _at_least(0.0)
+    weight_decay: float = at_least(0.0)
     image: ImageConfig = field(default_factory=ImageConfig)
     checkpoints: CheckpointsConfig = field(default_factory=CheckpointsConfig)
 
@@ -164,9 +157,9 @@ class ProtocolConfig:
 class EvaluationConfig:
     """What is scored, and at which level."""
 
-    tasks: Any = field(default=MISSING, metadata={"tasks": True})
-    level: str = _one_of("study", "image")
-    views: str = _one_of("max", "mean")
+    tasks: Any = field(default=MISSING, metadata={"check": _tasks_problem})
+    level: str = one_of("study", "image")
+    views: str = one_of("max", "mean")
 
 
 @dataclass
@@ -174,14 +167,14 @@ class TrainerConfig:
     """The machine. Only the precision that is used touches the numbers, and so what a cell is."""
 
     name: str = MISSING
-    accelerator: str = _one_of("auto", "cpu", "gpu")
-    devices: int = _at_least(1)
-    workers: int = _at_least(0)
+    accelerator: str = one_of("auto", "cpu", "gpu")
+    devices: int = at_least(1)
+    workers: int = at_least(0)
     deterministic: bool = MISSING
-    precision: str = _one_of("auto", "fp32", "tf32", "bf16")
+    precision: str = one_of("auto", "fp32", "tf32", "bf16")
     compile: bool = MISSING
-    on_oom: str = _one_of("raise", "accumulate")
-    save_minutes: float = _at_least(0.0)
+    on_oom: str = one_of("raise", "accumulate")
+    save_minutes: float = at_least(0.0)
 
 
 @dataclass
@@ -191,8 +184,8 @@ class TrackingConfig:
     uri: str = MISSING
     experiment: str = MISSING
     offline: bool = MISSING
-    checkpoints: str = _one_of("kept", "best", "none")
-    errors: int = _at_least(0)
+    checkpoints: str = one_of("kept", "best", "none")
+    errors: int = at_least(0)
 
 
 @dataclass
@@ -200,7 +193,7 @@ class SweepConfig:
     """Which cells there are to be, and which sweep a cell is part of; `bench.run` fills in the size."""
 
     name: str | None = None
-    size: int = _at_least(1)
+    size: int = at_least(1)
     grids: list[Any] = field(default_factory=list)
     sixteen: str | None = None
 
@@ -211,9 +204,9 @@ class Config:
 
     arch: ArchConfig = field(default_factory=ArchConfig)
     pretrained: bool = MISSING
-    adapt: str = _shaped(r"full|linear|lpft|last:[1-9]\d*", "full, linear, lpft or last:<stages>")
-    truncate: int = _at_least(0)
-    seed: int = _at_least(0)
+    adapt: str = shaped(r"full|linear|lpft|last:[1-9]\d*", "full, linear, lpft or last:<stages>")
+    truncate: int = at_least(0)
+    seed: int = at_least(0)
     weights: WeightsConfig = field(default_factory=WeightsConfig)
     data: DataConfig = field(default_factory=DataConfig)
     protocol: ProtocolConfig = field(default_factory=ProtocolConfig)
@@ -221,7 +214,7 @@ class Config:
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     sweep: SweepConfig = field(default_factory=SweepConfig)
-    retry: str = _one_of("none", "failed")
+    retry: str = one_of("none", "failed")
     outputs: str = MISSING
 
 
@@ -240,11 +233,11 @@ class PretrainConfig:
     arch: ArchConfig = field(default_factory=ArchConfig)
     source: SourceConfig = field(default_factory=SourceConfig)
     weights: WeightsConfig = field(default_factory=WeightsConfig)
-    seed: int = _at_least(0)
-    epochs: int = _at_least(1)
-    batch_size: int = _at_least(2)
-    lr: float = _at_least(0.0)
-    image: int = _at_least(32)
+    seed: int = at_least(0)
+    epochs: int = at_least(1)
+    batch_size: int = at_least(2)
+    lr: float = at_least(0.0)
+    image: int = at_least(32)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
 
 
@@ -277,7 +270,7 @@ class ConvertConfig:
 class ArchitecturesConfig:
     """Everything that `python -m bench.architectures` reads."""
 
-    outputs: int = _at_least(1)
+    outputs: int = at_least(1)
     csv: bool = MISSING
 
 
@@ -293,10 +286,10 @@ class StoreConfig:
 class CamConfig:
     """Everything that `python -m bench.cam` reads."""
 
-    run: str = _shaped(r"[0-9a-f]{32}", "an MLflow run id, 32 hexadecimal digits")
-    compare: str | None = _shaped(r"[0-9a-f]{32}", "an MLflow run id, 32 hexadecimal digits", None)
+    run: str = shaped(r"[0-9a-f]{32}", "an MLflow run id, 32 hexadecimal digits")
+    compare: str | None = shaped(r"[0-9a-f]{32}", "an MLflow run id, 32 hexadecimal digits", None)
     task: str = MISSING
-    studies: int = _at_least(1)
+    studies: int = at_least(1)
     only: list[str] = field(default_factory=list)
     root: str | None = None
     tracking: StoreConfig = field(default_factory=StoreConfig)
@@ -307,8 +300,8 @@ class CamConfig:
 class ExportConfig:
     """Everything that `python -m bench.export` reads."""
 
-    run: str = _shaped(r"[0-9a-f]{32}", "an MLflow run id, 32 hexadecimal digits")
-    images: int = _at_least(2)
+    run: str = shaped(r"[0-9a-f]{32}", "an MLflow run id, 32 hexadecimal digits")
+    images: int = at_least(2)
     root: str | None = None
     tracking: StoreConfig = field(default_factory=StoreConfig)
     out: str | None = None
@@ -319,8 +312,8 @@ class PublishConfig:
     """Everything that `python -m bench.publish` reads."""
 
     report: str = MISSING
-    model: str | None = _shaped(r"(?!training-)[^/:]+", "a name without / and :, and not training-...", None)
-    images: int = _at_least(2)
+    model: str | None = shaped(r"(?!training-)[^/:]+", "a name without / and :, and not training-...", None)
+    images: int = at_least(2)
     root: str | None = None
     tracking: StoreConfig = field(default_factory=StoreConfig)
 
@@ -345,11 +338,11 @@ class SearchConfig:
     """`hydra/sweeper=optuna`: how a search chooses its cells (`bench.sweeps.search`)."""
 
     _target_: str = "bench.sweeps.search"
-    n_trials: int = _at_least(1, 20)
-    n_jobs: int = _at_least(1, 1)
-    direction: str = _one_of("maximize", "minimize", default="maximize")
-    sampler: str = _one_of("tpe", "random", default="tpe")
-    seed: int = _at_least(0, 0)
+    n_trials: int = at_least(1, 20)
+    n_jobs: int = at_least(1, 1)
+    direction: str = one_of("maximize", "minimize", default="maximize")
+    sampler: str = one_of("tpe", "random", default="tpe")
+    seed: int = at_least(0, 0)
 
 
 SCHEMAS: dict[str, type] = {
@@ -363,50 +356,3 @@ SCHEMAS: dict[str, type] = {
     "sync": SyncConfig,
 }
 """By the name of the primary configuration in conf/."""
-
-
-def leaves(schema: type, prefix: str = "") -> Iterator[tuple[str, "dataclasses.Field[Any]"]]:
-    """Every (dotted key, field) of a schema, nested ones included: `("protocol.lr", ...)`."""
-    for item in dataclasses.fields(schema):
-        nested = next((part for part in (item.type, *getattr(item.type, "__args__", ())) if _is_schema(part)), None)
-        if nested is None:
-            yield prefix + item.name, item
-        else:
-            yield from leaves(nested, f"{prefix}{item.name}.")
-
-
-def _is_schema(part: object) -> bool:
-    return isinstance(part, type) and dataclasses.is_dataclass(part)
-
-
-def problem(key: str, value: Any, metadata: Any) -> str | None:
-    """What is wrong with a key's value, in one sentence; None where nothing is."""
-    if value is None or value in metadata.get("words", ()):
-        return None
-    if metadata.get("tasks"):
-        return _tasks_problem(key, value)
-    if "entries" in metadata:
-        wrong = [f"{key}.{name}={text}" for name, text in value.items() if text not in metadata["entries"]]
-        return f"{', '.join(wrong)}: not one of {', '.join(metadata['entries'])}" if wrong else None
-    choices = metadata.get("choices")
-    values = value if isinstance(value, list | ListConfig) else [value]
-    if choices and any(item not in choices for item in values):
-        return f"{key}={value}: not one of {', '.join(map(str, choices))}"
-    if "pattern" in metadata and not re.fullmatch(metadata["pattern"], value):
-        return f"{key}={value}: not {metadata['meaning']}"
-    low, below = metadata.get("low"), metadata.get("below")
-    if low is not None and not isinstance(value, int | float):
-        return f"{key}={value}: not a number" + (f" or {', '.join(metadata['words'])}" if "words" in metadata else "")
-    if low is not None and value < low:
-        return f"{key}={value}: must be at least {low}"
-    if below is not None and value >= below:
-        return f"{key}={value}: must be below {below}"
-    return None
-
-
-def _tasks_problem(key: str, value: Any) -> str | None:
-    """A set of tasks is a word or a list of names; which names there are, the data set says."""
-    listed = isinstance(value, list | ListConfig) and value and all(isinstance(name, str) for name in value)
-    if value in TASK_SETS or listed:
-        return None
-    return f"{key}={value}: not {', '.join(TASK_SETS)} or a list of tasks like [edema,atelectasis]"

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import yaml
 
-from analysis.settings import PROJECT, RULES
+from analysis.ranges import described
+from analysis.settings import PROJECT, ExportSettings, Settings
 from bench.groups import groups
 from bench.schema import SCHEMAS, leaves
 
@@ -32,7 +33,6 @@ Written by `make reference` from `conf/` and the docstrings of `analysis/statist
 `key=value` behind the command; `null` is none. *ours* and *recipe* are explained in `conf/protocol/paper.yaml`.
 """
 
-BOUNDS = (("low", "at least"), ("below", "below"))
 Row = tuple[str, str, str]
 
 
@@ -75,14 +75,9 @@ def header(path: Path) -> str:
 
 
 def valid(command: str) -> dict[str, str]:
-    """What each key of a command may be, in words; empty where any text, number or switch will do."""
-    words = dict(RULES) if command in ("report", "results") else {}
-    for key, item in leaves(SCHEMAS[command]) if not words else ():
-        facts = item.metadata
-        some = [*facts.get("choices", facts.get("entries", ())), *facts.get("words", ()), facts.get("meaning", "")]
-        some += [f"{said} {facts[name]:g}" for name, said in BOUNDS if facts.get(name) is not None]
-        words[key] = ", ".join(filter(None, map(str, some)))
-    return words
+    """What each key of a command may be, in words; empty where any text will do."""
+    schema = {"report": Settings, "results": ExportSettings}.get(command) or SCHEMAS[command]
+    return {key: described(item) for key, item in leaves(schema)}
 
 
 def table(found: list[Row], allowed: dict[str, str]) -> list[str]:

@@ -128,7 +128,10 @@ def test_nothing_is_too_long_without_a_reason():
 
 
 LAYERS = [
-    {"analysis.errors", "analysis.interrupted", "analysis.places", "analysis.printing", "analysis.reference"},
+    {
+        *("analysis.errors", "analysis.interrupted", "analysis.places", "analysis.printing", "analysis.ranges"),
+        "analysis.reference",
+    },
     {"analysis.settings", "analysis.statistics", "analysis.views"},
     {"analysis.units"},
     {"analysis.evaluation"},

@@ -115,7 +115,7 @@ def test_several_folders_and_the_store_stand_side_by_side(recorded, tmp_path, ca
     [
         ([], "results=DIR is missing"),
         (["results={here}/full"], "is there and no folder of `analysis.export`"),
-        (["results={here}/x", "ids=none"], "ids must be one of hashed, kept"),
+        (["results={here}/x", "ids=none"], "ids=none: not one of hashed, kept"),
         (["results={here}/x", "idz=kept"], "unknown key idz"),
     ],
 )
@@ -144,7 +144,7 @@ def test_mistakes_of_the_report_are_said(exported, tmp_path, capsys):
     assert report.main([f"results={newer}", *FEW, f"out={tmp_path / 'o'}"]) == 1
     assert "predictions/test.parquet of run" in capsys.readouterr().err
     assert report.main([f"results={exported}", "watch=true", f"out={tmp_path / 'o'}"]) == 2
-    assert "false with results=" in capsys.readouterr().err
+    assert "there is nothing to watch" in capsys.readouterr().err
 
 
 def test_an_export_replaces_an_earlier_one_whole(recorded, tmp_path):

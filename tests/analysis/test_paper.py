@@ -9,8 +9,9 @@ import pytest
 from scipy import stats
 
 from analysis import paper, reference
-from analysis.paper import PaperSettings, evaluate, main, published_clouds, read_words
+from analysis.paper import PaperSettings, evaluate, main, published_clouds
 from analysis.questions.associations import digitisation_rows
+from analysis.settings import read
 
 QUICK = PaperSettings(resamples=400, permutations=200)
 
@@ -143,14 +144,14 @@ def test_nothing_is_written_without_a_folder(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("word", "message"),
     [
-        ("resample=10", "keys out, level, resamples, permutations, seed"),
-        ("out", "not key=value"),
-        ("level=95", "between 0 and 1"),
-        ("level=nan", "between 0 and 1"),
+        ("resample=10", "keys are out, level, resamples, permutations, seed"),
+        ("out", "not of the form key=value"),
+        ("level=95", "level=95.0: must be below 1"),
+        ("level=nan", "must be above 0"),
         ("resamples=0", "at least 1"),
-        ("resamples=many", "must be a number"),
+        ("resamples=many", "must be a whole number, at least 1"),
         ("seed=-1", "at least 0"),
-        ("out=", "name of a folder"),
+        ("out=", "must not be empty"),
     ],
 )
 def test_a_wrong_word_is_refused(word, message, capsys):
@@ -165,7 +166,7 @@ def test_a_folder_that_cannot_be_made_is_said(tmp_path, capsys):
 
 
 def test_settings_and_help(capsys):
-    assert read_words(["out=a", "level=0.9"]) == PaperSettings(out="a", level=0.9)
+    assert read(["out=a", "level=0.9"], PaperSettings) == PaperSettings(out="a", level=0.9)
     assert main(["--help"]) == 0
     assert "resamples=10000" in capsys.readouterr().out
     assert PaperSettings().resamples == PaperSettings().permutations == 10000

@@ -11,8 +11,8 @@ import pytest
 
 from analysis.errors import SettingsError
 from analysis.export import KEYS
-from analysis.paper import read_words
-from analysis.settings import DEFAULTS, ExportSettings, read_settings
+from analysis.paper import PaperSettings
+from analysis.settings import DEFAULTS, ExportSettings, read, read_settings
 from bench.config import compose_config, groups
 from bench.convert import SHORT as SHORT_OF_CONVERT
 from bench.convert import respelt
@@ -76,9 +76,9 @@ def understood(module, words):
     elif module == "analysis.report":
         read_settings(words)
     elif module == "analysis.export":
-        read_settings(words, DEFAULTS, KEYS, schema=ExportSettings)
+        read(words, ExportSettings, DEFAULTS, KEYS)
     elif module == "analysis.paper":
-        read_words(words)
+        read(words, PaperSettings)
 
 
 @cache
