@@ -1,6 +1,6 @@
 """`python -m bench.pretrain`: train a network on any image folder and export its body as pretrained weights.
 
-python -m bench.pretrain -m arch=resnet18,efficientnet_b0 source=textures     generated textures, for `make demo`
+python -m bench.pretrain -m arch=resnet18,densenet121 source=shapes     generated shapes, for `make demo`
 python -m bench.pretrain arch=resnet18 source=folder source.root=DIR weights.tag=clothing
 """
 

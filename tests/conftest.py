@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bench.config import compose_config
-from bench.data import phantom
+from bench.data.generated import phantom
 from bench.schema import Config
 
 if os.environ.get("TESTS_ON") != "gpu":  # the suite is the CPU's, on machines with a GPU too

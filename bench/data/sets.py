@@ -1,8 +1,6 @@
 """Opens the data set that the configuration names: checked frames, a patient-disjoint split, a fingerprint."""
 
 import dataclasses
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from filelock import FileLock
 
-from bench.data import labels, phantom, selection, splits
+from bench.data import labels, selection, splits
 from bench.data.fingerprint import fingerprint, image_names
+from bench.data.generated import phantom
+from bench.data.generated.folders import digest, once
 from bench.data.selection import Dropped
 from bench.data.sources import Release, read_external, read_release, reader
 from bench.data.tasks import choose
@@ -162,15 +161,11 @@ def _root(config: DataConfig, *, make: bool = True) -> Path:
             )
         return _folder("data.root", config.root)
     spec = phantom.PhantomSpec(**dataclasses.asdict(config.phantom))
-    beside = in_project(config.cache).parent / f"phantom-{_spec_digest(spec)}"  # a checkout may be read-only
+    beside = in_project(config.cache).parent / f"phantom-{digest(spec.card)}"  # a checkout may be read-only
     root = in_project(config.root) if config.root else beside
     if not make and not root.exists():
         raise NotMadeError(f"not begun; its data set, {root}, is generated then")
-    root.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{root}.lock"):  # several cells may start at once on a fresh machine
-        if not root.exists():
-            phantom.generate(root, spec)
-    return root
+    return once(root, lambda place: phantom.generate(place, spec))
 
 
 def _folder(key: str, path: str) -> Path:
@@ -178,11 +173,6 @@ def _folder(key: str, path: str) -> Path:
     if not root.is_dir():
         raise DataError(f"{key}={root}: no such folder")
     return root
-
-
-def _spec_digest(spec: phantom.PhantomSpec) -> str:
-    text = json.dumps([phantom.VERSION, dataclasses.asdict(spec)], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def _divide(release: Release, config: DataConfig) -> tuple[pd.DataFrame, pd.DataFrame, str]:

@@ -13,7 +13,7 @@ import pandas as pd
 from mlflow.models import Model, ModelSignature
 from mlflow.types import ColSpec, Schema
 
-from bench.data import phantom
+from bench.data.generated import phantom
 from bench.errors import ExportError
 from bench.finished.exported import ABOUT, EXPORTED, TOLERANCE
 from bench.finished.saved import SavedRun, image_files

@@ -8,7 +8,6 @@ from typing import Any
 import pytorch_lightning as pl
 import safetensors.torch
 import torch
-from filelock import FileLock
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader
@@ -16,7 +15,8 @@ from torchmetrics.classification import MulticlassAccuracy
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
-from bench.data import textures
+from bench.data.generated import shapes
+from bench.data.generated.folders import digest, once
 from bench.errors import DataError
 from bench.networks.models import Normalisation, build_model, head_names, normalisation
 from bench.networks.registry import Architecture
@@ -41,20 +41,20 @@ class Folder:
 
 
 def open_folder(source: SourceConfig) -> Folder:
-    """The checked folder of a source; textures are generated on first use.
+    """Return the checked folder of a source; shapes are generated on first use.
 
     Raises:
         DataError: no such folder, or train/ and valid/ do not hold the same classes.
     """
-    generated = source.name == "textures"
-    if not generated and source.root is None:
-        raise DataError("source=folder needs source.root=DIR, the folder that holds train/ and valid/")
-    root = in_project(source.root or "data/textures")
+    generated = source.name == "shapes"
     if generated:
-        root.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{root}.lock"):  # several networks may start at once on a fresh machine
-            if not root.exists():
-                textures.generate(root, textures.TexturesSpec())
+        spec = shapes.ShapesSpec()
+        place = source.root or f"data/shapes-{digest(spec.card)}"
+        root = once(in_project(place), lambda path: shapes.generate(path, spec))
+    elif source.root is None:
+        raise DataError("source=folder needs source.root=DIR, the folder that holds train/ and valid/")
+    else:
+        root = in_project(source.root)
     found = {}
     for part in ("train", "valid"):
         if not (root / part).is_dir():

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from bench.config import compose_config
-from bench.data.phantom.files import rewrite
 from bench.prepare import main, prepare
+from tests.bench.data.files import rewrite
 
 HEAVY = {"torch", "pandas", "mlflow"}
 

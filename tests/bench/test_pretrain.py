@@ -82,13 +82,13 @@ def test_a_wrong_key_is_refused(capsys):
     assert "did you mean 'epochs'" in capsys.readouterr().err
 
 
-def test_generated_textures_are_marked_as_such(tmp_path, monkeypatch):
+def test_generated_shapes_are_marked_as_such(tmp_path, monkeypatch):
     made = []
-    monkeypatch.setattr("bench.data.textures.generate", lambda root, _: (made.append(root), _two_classes(root)))
-    source = SourceConfig("textures", str(tmp_path / "textures"))
+    monkeypatch.setattr("bench.data.generated.shapes.generate", lambda root, _: (made.append(root), _two_classes(root)))
+    source = SourceConfig("shapes", str(tmp_path / "shapes"))
     assert open_folder(source).generated
     assert open_folder(source).classes == ("a", "b")
-    assert made == [tmp_path / "textures"], "generated once"
+    assert made == [tmp_path / "shapes"], "generated once"
     assert json.dumps(open_folder(source).generated) == "true"
 
 

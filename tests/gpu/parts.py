@@ -11,7 +11,7 @@ import torch
 
 from bench.cells.runner import run_cell
 from bench.config import compose_config
-from bench.data import phantom
+from bench.data.generated import phantom
 from bench.tracking.stores import store_of
 
 

@@ -17,9 +17,10 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
-from bench.data import building, phantom
+from bench.data import building
 from bench.data.cache import Cache, open_cache
 from bench.data.decode import decode
+from bench.data.generated import phantom
 from bench.data.images import Images, training_loader
 from bench.data.sets import Split
 from tests.perf.said import say

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from bench.cells.identify import identify
-from bench.data import phantom
+from bench.data.generated import phantom
 from bench.data.sets import open_dataset
 from bench.sweeps.plan import plan
 from bench.tracking.stores import store_of

@@ -31,7 +31,7 @@ from bench.cells.assembly import Assembly, assemble
 from bench.cells.identify import Found, identify
 from bench.cells.runner import run_cell
 from bench.config import compose_config
-from bench.data import phantom
+from bench.data.generated import phantom
 from bench.data.sets import Split
 from bench.networks import heads
 from bench.networks.models import build_model

@@ -17,8 +17,8 @@ from PIL import Image
 from bench.data import building, store
 from bench.data.cache import cache_folder, open_cache
 from bench.data.decode import decode
-from bench.data.phantom.files import FAULTS
 from bench.errors import DataError, StorageError
+from tests.bench.data.files import FAULTS
 
 SIDE = 48
 

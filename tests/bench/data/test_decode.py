@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from bench.data.decode import _DECODERS, BadImage, decode, resize, resized_shape
-from bench.data.phantom.files import FAULTS, FORMS, PADDING
 from bench.errors import DataError
+from tests.bench.data.files import FAULTS, FORMS, PADDING
 
 
 def pillow(path, side):

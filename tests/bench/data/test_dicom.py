@@ -21,8 +21,8 @@ from pydicom.uid import (
 
 from bench.data.dicom import read_grey
 from bench.data.grey import contrast
-from bench.data.phantom.files import DICOM_BLACK, DICOM_STEP, PADDING, write_dicom
 from bench.errors import DataError
+from tests.bench.data.files import DICOM_BLACK, DICOM_STEP, PADDING, write_dicom
 
 COMPRESSED = (
     JPEGBaseline8Bit,

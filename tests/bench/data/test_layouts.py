@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from bench.data import phantom
 from bench.data.decode import decode
-from bench.data.phantom import layouts
+from bench.data.generated import phantom
+from tests.bench.data import layouts
 
 
 @pytest.fixture(scope="module")

@@ -6,12 +6,12 @@ import pandas as pd
 import pytest
 
 from bench.config import compose_config
-from bench.data import phantom
-from bench.data.phantom import layouts
+from bench.data.generated import phantom
 from bench.data.sets import open_dataset
 from bench.data.splits import write_split
 from bench.data.tasks import ALL_TASKS, COMPETITION_TASKS, OBSERVATIONS
 from bench.errors import DataError
+from tests.bench.data import layouts
 from tests.perf.index import LIMITS, measure, write
 
 SETTINGS = ("data.phantom.train_patients=90", "data.phantom.test_patients=60", "data.phantom.seed=3")

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from bench.config import compose_config
-from bench.data import phantom
+from bench.data.generated import phantom
 from bench.data.sources import read_release
 
 

@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 
 from bench.config import compose_config
-from bench.data.phantom import layouts
 from bench.data.sets import open_dataset
 from bench.data.tasks import ALL_TASKS, COMPETITION_TASKS, OBSERVATIONS
+from tests.bench.data import layouts
 
 SETS = ("nih", "mimic", "vindr", "padchest")
 FRONTAL = ("nih", "vindr")

@@ -6,11 +6,11 @@ import pandas as pd
 import pytest
 
 from bench.config import compose_config
-from bench.data.phantom import layouts
 from bench.data.selection import Dropped
 from bench.data.sources import read_external
 from bench.data.tasks import OBSERVATIONS, task_name
 from bench.errors import DataError
+from tests.bench.data import layouts
 from tests.bench.data.sources.edits import replaced
 
 LABELS, SPLIT, METADATA = (f"mimic-cxr-2.0.0-{part}.csv.gz" for part in ("chexpert", "split", "metadata"))

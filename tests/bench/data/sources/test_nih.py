@@ -5,9 +5,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.data.phantom import layouts
 from bench.data.tasks import ALL_TASKS, COMPETITION_TASKS, OBSERVATIONS, task_name
 from bench.errors import DataError
+from tests.bench.data import layouts
 from tests.bench.data.sources.edits import replaced
 
 TABLE = "Data_Entry_2017_v2020.csv"

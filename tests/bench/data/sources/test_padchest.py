@@ -3,10 +3,10 @@ import shutil
 import pandas as pd
 import pytest
 
-from bench.data.phantom import layouts
 from bench.data.selection import Dropped
 from bench.data.tasks import ALL_TASKS, COMPETITION_TASKS, OBSERVATIONS
 from bench.errors import DataError
+from tests.bench.data import layouts
 from tests.bench.data.sources.edits import replaced
 
 TABLE = "PADCHEST_chest_x_ray_images_labels_160K_01.02.19.csv"

@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 
 from bench.config import compose_config
-from bench.data.phantom import layouts
 from bench.data.sources import read_release
 from bench.data.sources.table import label_names
 from bench.errors import DataError
+from tests.bench.data import layouts
 from tests.bench.data.sources.edits import replaced
 
 COLUMNS = (

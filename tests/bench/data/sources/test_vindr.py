@@ -3,9 +3,9 @@ import shutil
 import pandas as pd
 import pytest
 
-from bench.data.phantom import layouts
 from bench.data.tasks import ALL_TASKS, COMPETITION_TASKS, OBSERVATIONS
 from bench.errors import DataError
+from tests.bench.data import layouts
 from tests.bench.data.sources.edits import replaced
 
 TRAIN, TEST = (f"annotations/image_labels_{split}.csv" for split in ("train", "test"))

@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from bench.data.phantom.files import write_dicom
 from bench.data.tasks import OBSERVATIONS
+from tests.bench.data.files import write_dicom
 
 VALIDATED = 10
 """In MIMIC's layout, one patient in so many of train.csv is in the split `validate`."""
