@@ -12,7 +12,7 @@ from analysis.store.uris import mask
 from bench import config
 from bench.errors import BenchError, ConfigError
 from bench.paths import CONF
-from bench.sweeps.plan import plan
+from bench.sweeps.plan import in_order, plan
 
 
 def command(name: str, work: Callable[[Sequence[Any]], int], arguments: Sequence[str] | None = None) -> int:
@@ -29,7 +29,7 @@ def command(name: str, work: Callable[[Sequence[Any]], int], arguments: Sequence
         return _refused(name, error, 2)
     if planned is None:
         config.register()
-        sys.argv[1:] = arguments
+        sys.argv[1:] = in_order(arguments)
         hydra.main(version_base="1.3", config_path=str(CONF), config_name=name)(_nothing)()
         return 0
     say_environment(planned.configs, arguments)

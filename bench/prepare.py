@@ -20,7 +20,7 @@ from bench.command import helped
 from bench.errors import BenchError, ConfigError
 from bench.paths import CONF
 from bench.schema import Config
-from bench.sweeps.plan import check_roots, plan
+from bench.sweeps.plan import check_roots, in_order, plan
 
 console = Console()
 
@@ -77,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"bench.prepare: {error}", file=sys.stderr)  # noqa: T201  # plain, for logs and pipes
         return 2
     if sweep is None:
-        sys.argv[1:] = arguments
+        sys.argv[1:] = in_order(arguments)
         config.register()
         job()
         return 0

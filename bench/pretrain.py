@@ -17,7 +17,7 @@ from bench import config, waiting
 from bench.errors import ConfigError
 from bench.paths import CONF
 from bench.schema import PretrainConfig
-from bench.sweeps.plan import plan
+from bench.sweeps.plan import in_order, plan
 
 console = Console()
 
@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ConfigError as error:
         print(f"bench.pretrain: {error}", file=sys.stderr)  # noqa: T201  # plain, for logs and pipes
         return 2
-    sys.argv[1:] = arguments
+    sys.argv[1:] = in_order(arguments)
     waiting.choose()
     config.register()
     job()

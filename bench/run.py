@@ -18,7 +18,7 @@ from bench import config, overrides, waiting
 from bench.command import say_environment
 from bench.errors import BenchError, ConfigError
 from bench.paths import CONF
-from bench.sweeps.plan import CLUSTERS, Job, Sweep, check_roots, plan
+from bench.sweeps.plan import CLUSTERS, Job, Sweep, check_roots, in_order, plan
 
 if TYPE_CHECKING:
     from bench.sweeps.survey import CellState
@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         say_environment(sweep.configs, arguments)
     waiting.choose()
     config.register()
-    sys.argv[1:] = [overrides.spell(text) for text in arguments]
+    sys.argv[1:] = [overrides.spell(text) for text in in_order(arguments)]
     if sweep is None:
         job()
         return 0

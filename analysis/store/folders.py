@@ -67,7 +67,7 @@ class Runs:
         found: list[pd.DataFrame] = [_read(Path(place) / HISTORIES, _histories) for place in self._folders()]
         here = {run for frame in found for run in frame["run_id"]}
         left = [run for run in run_ids if run not in here]
-        if self._asks_mlflow() and left:
+        if self._asks_mlflow() and (left or not found):  # without runs, MLflow's empty frame
             found.append(load_histories(self.uri, left, keys))
         points = pd.concat(found, ignore_index=True)
         order = {run: place for place, run in enumerate(run_ids)}

@@ -81,13 +81,22 @@ def expand(settings: Sequence[str], grids: Sequence[Mapping[str, Any]] = ()) -> 
     return tuple(jobs.values())
 
 
+def in_order(arguments: Sequence[str]) -> list[str]:
+    """The options and then the overrides, as Hydra itself wants them; typed, they may be mixed."""
+    typed = list(arguments)
+    listed = get_args_parser().parse_intermixed_args(typed).overrides
+    for override in listed:
+        typed.remove(override)
+    return [*typed, *listed]
+
+
 def plan(arguments: Sequence[str], primary: str = "config") -> Sweep | None:
     """The checked jobs of a command line; None where it only asks Hydra for help or information.
 
     Raises:
         ConfigError: any job of it has an unknown key or a wrong value.
     """
-    flags = get_args_parser().parse_args(list(arguments))
+    flags = get_args_parser().parse_intermixed_args(list(arguments))
     if flags.help or flags.hydra_help or flags.cfg or flags.info or flags.shell_completion:
         return None
     for flag, value in (("name", flags.config_name), ("path", flags.config_path)):

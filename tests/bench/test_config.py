@@ -9,7 +9,7 @@ from bench.config import Composer, compose_config
 from bench.errors import ConfigError
 from bench.paths import CONF, PROJECT
 from bench.schema import Config, leaves
-from bench.sweeps.plan import plan
+from bench.sweeps.plan import in_order, plan
 
 
 @pytest.mark.parametrize(
@@ -165,6 +165,9 @@ def test_a_users_own_folder_of_configuration_is_looked_in(tmp_path):
     own = ["--config-dir", str(tmp_path)]
     assert [one.protocol.name for one in plan([*own, "-m", "protocol=mine,quick"]).configs] == ["mine", "quick"]
     assert [one.seed for one in plan([*own, "+sweeps=own"]).configs] == [4, 5]
+    mixed = ["seed=0,1", *own, "protocol=mine", "-m", "truncate=1"]
+    assert [one.protocol.name for one in plan(mixed).configs] == ["mine", "mine"]
+    assert in_order(mixed) == [*own, "-m", "seed=0,1", "protocol=mine", "truncate=1"]
     with pytest.raises(ConfigError, match="did you mean 'mine'"):
         plan([*own, "protocol=min"])
     with pytest.raises(ConfigError, match="no such protocol"):

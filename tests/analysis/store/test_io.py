@@ -4,6 +4,7 @@ from analysis.errors import AnalysisError
 from analysis.store import io
 from analysis.store.cells import left_out, select_cells
 from analysis.store.completeness import check_complete
+from analysis.store.folders import Runs
 from analysis.store.io import load_runs
 
 
@@ -110,3 +111,8 @@ def test_a_number_that_is_none_is_refused():
         io._value(column, {"metric": {"x": "many"}}, "r", defaults=True)
     for text in ("1", "-2.5", "1e-05", "1.5e+16", "inf", "nan"):
         assert str(io._value(column, {"metric": {"x": text}}, "r", defaults=True)) == str(float(text))
+
+
+def test_no_run_has_no_history(store):
+    points = Runs(store.uri, "chextransfer").histories([], ["valid/auroc"])
+    assert (len(points), list(points.columns)) == (0, ["run_id", "key", "step", "value"])

@@ -122,10 +122,11 @@ def test_who_may_only_read_is_told_so_at_once_and_leaves_nothing(users, login, t
     assert time.monotonic() - started < 30
     assert store.server.claims("") == {}
     assert store.server.runs() == []
-    login("ann")  # as the message says: the owner gives the permission
-    wanted = {"experiment_id": store.server.experiment_id, "username": "bob", "permission": "EDIT"}
-    asked = f"{users.uri}/api/2.0/mlflow/experiments/permissions/create"
-    requests.post(asked, json=wanted, auth=("ann", password("ann")), timeout=60).raise_for_status()
+    # as the message says, the owner gives the permission
+    granted = {"resource_type": "experiment", "resource_id": store.server.experiment_id, "permission": "EDIT"}
+    asked = f"{users.uri}/api/3.0/mlflow/users/permissions/grant"
+    given = requests.post(asked, json={"username": "bob", **granted}, auth=("ann", password("ann")), timeout=60)
+    given.raise_for_status()
     login("bob")
     store.check_writable()
 
