@@ -49,12 +49,13 @@ def convert(settings: ConvertConfig) -> list[str]:
         ConfigError: no tag, mean without std, or an architecture that the source does not have.
         WeightsError: the file cannot be read, is of another network, differs from the reference, or its place is taken.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     from bench.networks.foreign import match, read_tensors
     from bench.networks.models import normalisation
     from bench.networks.registry import architecture
     from bench.networks.weights import body_header, destination
+    from bench.training.states import write_whole
 
     _check(settings)
     known, row = settings.published, architecture(settings.arch)
@@ -71,7 +72,7 @@ def convert(settings: ConvertConfig) -> list[str]:
     proof = _prove(found.tensors, row.name, channels, settings.reference)
     source = file.name if known.name == "other" else known.name
     header = body_header(row, 0, mean, std, source=source, generated=False) | {"seen": ",".join(known.seen)}
-    save_file(found.tensors, path, header)
+    write_whole(path, save(found.tensors, header))
     below = f" below {found.prefix}" if found.prefix else ""
     unused = f" ({', '.join(found.unused)})" if found.unused else ""
     return [

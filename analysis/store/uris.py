@@ -1,6 +1,7 @@
 """Tracking URIs: where a relative one points, what may be shown of one, and whether somebody answers."""
 
 import re
+import socket
 import sqlite3
 import ssl
 import urllib.error
@@ -13,6 +14,8 @@ from analysis.errors import AnalysisError
 from analysis.settings import PROJECT
 
 CONNECT_SECONDS = 5.0
+PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
+"""Databases that MLflow takes as a store, with the ports that they listen on by default."""
 
 
 def resolve_uri(uri: str) -> str:
@@ -60,26 +63,30 @@ def first_line(error: BaseException) -> str:
 
 
 def check_reachable(uri: str) -> None:
-    """Fails fast, and before MLflow makes an empty store where there was none or retries for a minute.
+    """Fails fast, and before MLflow makes an empty store where there was none or retries for minutes.
 
     Raises:
         AnalysisError: a SQLite file that is not there or no store of MLflow's, or a server that does not answer.
     """
     scheme, _, path = uri.partition("://")
-    if scheme.startswith("sqlite"):
-        _check_sqlite(Path(path.removeprefix("/").partition("?")[0]))
-    elif scheme in ("http", "https"):
-        try:
+    kind = scheme.partition("+")[0]
+    try:
+        if scheme.startswith("sqlite"):
+            _check_sqlite(Path(path.removeprefix("/").partition("?")[0]))
+        elif kind in ("http", "https"):
             urllib.request.urlopen(  # noqa: S310  # http or https, as was just asked
                 f"{uri.rstrip('/')}/health", timeout=CONNECT_SECONDS
             ).close()
-        except urllib.error.HTTPError as answer:
-            answer.close()  # an answer, of whatever kind: MLflow will say what is wrong
-        except urllib.error.URLError as error:
-            if not isinstance(error.reason, ssl.SSLError):  # MLflow has certificate settings of its own
-                raise AnalysisError(f"no answer within {CONNECT_SECONDS:g} s ({error.reason})") from error
-        except OSError as error:
-            raise AnalysisError(f"no answer within {CONNECT_SECONDS:g} s ({error})") from error
+        elif kind in PORTS and (host := urllib.parse.urlsplit(uri).hostname):  # without a host it is a socket file
+            port = urllib.parse.urlsplit(uri).port or PORTS[kind]
+            socket.create_connection((host, port), timeout=CONNECT_SECONDS).close()
+    except urllib.error.HTTPError as answer:
+        answer.close()  # an answer, of whatever kind: MLflow will say what is wrong
+    except urllib.error.URLError as error:
+        if not isinstance(error.reason, ssl.SSLError):  # MLflow has certificate settings of its own
+            raise AnalysisError(f"no answer within {CONNECT_SECONDS:g} s ({error.reason})") from error
+    except OSError as error:
+        raise AnalysisError(f"no answer within {CONNECT_SECONDS:g} s ({error})") from error
 
 
 def _check_sqlite(path: Path) -> None:

@@ -41,7 +41,7 @@ class Column:
 
 
 def figure(columns: Sequence[Column], rows: Sequence[str], heading: str) -> Figure:
-    """A row for each study: the X-ray, then each run's map over it.
+    """Draw a row for each study: the X-ray, then each run's map over it.
 
     Args:
         columns: of the same studies; the X-ray is drawn as the first one saw it.
@@ -87,7 +87,7 @@ def overlay(ax: Axes, image: npt.NDArray[np.uint8], cells: npt.NDArray[np.float3
 
 
 def strongest(cells: npt.NDArray[np.float32]) -> float:
-    """The evidence of the cell that has most, for or against."""
+    """Return the largest evidence of any cell, for or against."""
     return float(cells.flat[np.abs(cells).argmax()])
 
 

@@ -126,7 +126,7 @@ def check(
     saved: Scores,
     images: npt.NDArray[np.uint8],
 ) -> Agreement:
-    """How far the files are from the run.
+    """Compare the files with the run's scores.
 
     Args:
         run: for the message.
@@ -160,7 +160,7 @@ def _refused(run: SavedRun, what: str, difference: float, images: int) -> str:
 
 
 def preprocessing(run: SavedRun, agreement: Agreement) -> dict[str, Any]:
-    """What a user of the files must know: how an image becomes their input, and what their output means."""
+    """Return what users of the files must know: how an image becomes their input, and what their output means."""
     size = run.config.protocol.image
     return {
         "run": run.run_id,

@@ -32,7 +32,7 @@ class LastMap(nn.Module):
 
 
 class Halved(nn.Module):
-    """A network in two halves: its last map, and what it makes of that.
+    """A network in two halves: up to its last map, and from that map to the logits.
 
     The last map is what global average pooling sees: of a truncated network its body's output; of a whole one timm's
     `forward_features`. That ends with `conv_head` in EfficientNet, MNASNet and MobileNetV2, with the last norm in
@@ -68,7 +68,7 @@ class Halved(nn.Module):
 
 
 def activation_maps(network: nn.Module, images: Tensor, target: Callable[[Tensor], Tensor]) -> Maps:
-    """The evidence in each cell of the last map for what is asked of a network in eval mode.
+    """Return the evidence in each cell of the last map for one output of a network in eval mode.
 
     Grad-CAM by the pytorch-grad-cam package, before that package's ReLU, upsampling and scaling to [0, 1], times the
     number of cells. Behind pooling and one linear layer this is the class activation map sum_k w_k A_k: the mean over

@@ -17,7 +17,7 @@ BATCH = 16
 
 
 def contrasts(widths: Sequence[int]) -> Tensor:
-    """What turns a network's outputs into the tasks' logits, [outputs, tasks] float64: outputs @ contrasts.
+    """Return the matrix [outputs, tasks] float64 that turns outputs into the tasks' logits: outputs @ contrasts.
 
     Their sigmoid is what `bench.networks.heads.probabilities` gives, as a softmax over two is the sigmoid of a
     difference; a matrix is exported as one operation for any number of images.
@@ -46,7 +46,7 @@ class Normalise(nn.Module):
             self.register_buffer(name, torch.tensor(values).view(1, -1, 1, 1))
 
     def forward(self, image: Tensor) -> Tensor:
-        """As bench.training.module does it: the one channel becomes as many as the mean has."""
+        """Normalise as bench.training.module does: the one channel becomes as many as the mean has."""
         return (image.to(torch.float32) / 255 - self._mean) / self._std
 
 
@@ -67,7 +67,7 @@ class Prediction(nn.Module):
         self.register_buffer("_contrasts", contrasts(widths))
 
     def forward(self, image: Tensor) -> Tensor:
-        """Probabilities of images."""
+        """Return the probabilities of images."""
         inputs = self.normalise(image)
         each = [torch.sigmoid(network(inputs).double() @ self._contrasts) for network in self.networks]
         return torch.stack(each).mean(dim=0).to(torch.float32)

@@ -36,16 +36,16 @@ SCORES = "predictions/test.parquet"
 
 
 class Artifacts(Protocol):
-    """What is needed of a tracking store."""
+    """The methods of a tracking store that are used here."""
 
     def artifacts(self, run_id: str, folder: str) -> list[str]:
-        """Paths of the files in a folder of a run's artifacts."""
+        """Return the paths of the files in a folder of a run's artifacts."""
 
     def download(self, run_id: str, path: str) -> Path:
-        """A local copy of one of them."""
+        """Return a local copy of one artifact."""
 
     def params(self, run_id: str) -> Mapping[str, str]:
-        """A run's params."""
+        """Return the params of a run."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class SavedRun:
 
     @property
     def depth(self) -> int:
-        """How many final stages its networks lack."""
+        """Return how many final stages its networks lack."""
         return self.config.truncate
 
     @property
@@ -96,7 +96,7 @@ class SavedRun:
 
 
 def open_store(config: StoreConfig) -> Store:
-    """The tracking store that a run is looked up in; neither it nor an experiment is made where there is none.
+    """Open the tracking store of a run; neither a store nor an experiment is created.
 
     Raises:
         TrackingError: nothing answers there.
@@ -189,7 +189,7 @@ def read_test_images(run: SavedRun, paths: Sequence[str], root: str | None) -> n
 
 
 def image_files(run: SavedRun, paths: Sequence[str], root: str | None) -> list[Path]:
-    """Where the images of `read_test_images` lie.
+    """Return where the images of `read_test_images` lie.
 
     Args:
         run: whose data set is opened.

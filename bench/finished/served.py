@@ -21,14 +21,14 @@ class Xrays(PythonModel):
     """Decodes, resizes and cuts as the harness did for the run, then computes the run's prediction."""
 
     def load_context(self, context: PythonModelContext) -> None:
-        """Reads the network, and what its input is, from the model's files."""
+        """Read the network and its preprocessing from the model's files."""
         about = json.loads(Path(context.artifacts["preprocessing"]).read_text(encoding="utf-8"))
         self._tasks, self._input = about["output"]["tasks"], about["input"]
         network = Path(context.artifacts["network"]) / about["files"]["onnx"]
         self._session = onnxruntime.InferenceSession(str(network), providers=["CPUExecutionProvider"])
 
     def predict(self, model_input: pd.DataFrame) -> pd.DataFrame:  # type: ignore[override]  # mlflow allows it
-        """One row an image, one column a task.
+        """Return one row per image, one column per task.
 
         Args:
             model_input: column `image`, bytes of JPEG, PNG or DICOM files.

@@ -1,7 +1,6 @@
 """What stands behind a tracking URI: whether it answers, and an SQLite file that several processes may start on."""
 
 import os
-import socket
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, nullcontext, suppress
@@ -10,13 +9,9 @@ from urllib.parse import urlsplit
 
 from filelock import FileLock
 
-from analysis.store.uris import CONNECT_SECONDS, beside_store, check_reachable, local_path, sqlite_file
+from analysis.store.uris import CONNECT_SECONDS, PORTS, beside_store, check_reachable, local_path, sqlite_file
 from bench.errors import TrackingError
 from bench.tracking.answers import AbsentError
-
-PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
-"""Databases that MLflow takes as a store, with the ports that they listen on by default."""
-
 
 ADDRESSES = (
     ("experiments", "artifact_location"),
@@ -33,16 +28,11 @@ def check_answer(uri: str) -> None:
 
     Raises:
         TrackingError: it cannot be a store.
-        AnalysisError: no server of MLflow's answers.
-        OSError: no database listens.
+        AnalysisError: nobody listens.
     """
-    parts = urlsplit(uri)
-    kind = parts.scheme.partition("+")[0]
-    if kind in ("http", "https"):
+    kind = urlsplit(uri).scheme.partition("+")[0]
+    if kind in ("http", "https", *PORTS):
         check_reachable(uri)
-    elif kind in PORTS:
-        address = (parts.hostname or "localhost", parts.port or PORTS[kind])
-        socket.create_connection(address, timeout=CONNECT_SECONDS).close()
     elif kind != "sqlite":
         raise TrackingError("neither sqlite:///FILE, nor a server's http(s)://, nor a database's URI")
 

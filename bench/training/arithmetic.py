@@ -13,7 +13,7 @@ import torch
 
 @contextmanager
 def single_precision(word: str) -> Iterator[None]:
-    """In the block single precision is what a word of `trainer.precision` says; afterwards it is as before.
+    """Compute in the single precision that `trainer.precision` names while the block runs, and restore the old one.
 
     Args:
         word: `fp32`: no TF32 anywhere. `tf32`: convolutions in TF32; matrix products stay as they are, since Lightning
@@ -32,7 +32,7 @@ def single_precision(word: str) -> Iterator[None]:
 
 
 def _switches() -> tuple[tuple[Any, str], tuple[Any, str], Any, Any]:
-    """(cuDNN's convolutions, cuBLAS's products, the value for fp32, the value for TF32); torch 2.9 renamed them."""
+    """Return (cuDNN's switch, cuBLAS's switch, the value for fp32, the value for TF32); torch 2.9 renamed them."""
     backends: Any = torch.backends
     if hasattr(backends.cudnn, "conv"):
         name = "fp32_precision"

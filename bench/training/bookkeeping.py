@@ -1,4 +1,4 @@
-"""What is kept of a training while it runs: its metrics, the network's states that count, a state to go on from."""
+"""Keeps what a training produces while it runs: metrics, the best checkpoints, and a state to resume from."""
 
 import time
 from collections import deque
@@ -33,7 +33,7 @@ AGREE_EVERY = 10
 
 @dataclass
 class Training:
-    """What the training of one cell needs beside its network.
+    """What the training of one cell needs besides its network.
 
     Attributes:
         cell: its name.
@@ -47,7 +47,7 @@ class Training:
         trainer: the machine, its precision resolved.
         micro_batches: per step.
         callbacks: further ones of Lightning's.
-        meters: those that measure; they go on where the training does.
+        meters: of energy and memory; they are resumed with the training.
         watch: what the time was spent on.
         reached: the metrics of the latest evaluation.
     """
@@ -89,22 +89,22 @@ class Bookkeeper(pl.Callback):
         self._fresh: set[int] = set()  # checkpoints since the last saved state
 
     def on_fit_start(self, _: pl.Trainer, module: Any) -> None:
-        """From here on speed is measured."""
+        """Start to measure the speed."""
         self._begun, self._step_begun = time.monotonic(), module.step
 
     def on_train_start(self, *_: Any) -> None:
-        """Lightning has put a handler of its own before ours, which would end the process with nothing saved."""
+        """Install our signal handlers again: Lightning's own, which it has just put there, save nothing."""
         self._requests.listen()
 
     def before_batch(self, _: pl.Trainer, module: Any, index: int) -> None:
-        """What the network draws follows from the place in the training alone, so no state of a generator is kept."""
+        """Seed the generators from the step and the micro-batch, so that a resumed training draws the same numbers."""
         place = [self._training.seed, module.step, index % self._training.micro_batches, rank()]
         seed = int(np.random.SeedSequence(place).generate_state(1, np.uint64)[0])
         for generator in generators(module.device):
             generator.manual_seed(seed)
 
     def after_batch(self, trainer: pl.Trainer, module: Any, index: int) -> None:
-        """One more batch; between evaluations the state is saved now and then, and when a stop was asked for.
+        """Count a batch; between evaluations, save the state when it is due or a stop was asked for.
 
         Args:
             trainer: has the optimiser, and knows the other devices.
@@ -125,11 +125,11 @@ class Bookkeeper(pl.Callback):
         self._save_if_due(trainer, module, self._stop_asked(trainer, module.step))
 
     def on_validation_start(self, *_: Any) -> None:
-        """Evaluation begins."""
+        """Start the clock of the evaluation."""
         self._training.watch.begin("evaluation")
 
     def on_validation_end(self, trainer: pl.Trainer, module: Any) -> None:
-        """Evaluation ends: its metrics, and the network's state where it is among the best.
+        """Record the metrics of an evaluation, and the checkpoint where it is among the best.
 
         Raises:
             Interrupted: a stop was asked for; the state is saved.
@@ -146,9 +146,9 @@ class Bookkeeper(pl.Callback):
         self._save_if_due(trainer, module, self._stop_asked(trainer, AGREE_EVERY))
 
     def _keep(self, module: Any, metrics: dict[str, float]) -> None:
-        """Records the metrics, and writes the network's state where it counts.
+        """Record the metrics, and write a checkpoint where it is among the best.
 
-        What drops out is removed at once where no saved state names it, as between two of them there may be many.
+        A checkpoint that drops out is removed at once if no saved state names it: between two states there may be many.
         """
         training = self._training
         training.reached = metrics
@@ -165,12 +165,12 @@ class Bookkeeper(pl.Callback):
             self._fresh = (self._fresh | {module.step}) - dropped
 
     def _images_per_second(self, step: int) -> float:
-        """Since this attempt began, evaluations included."""
+        """Return the speed since this attempt began, evaluations included."""
         seconds = time.monotonic() - self._begun
         return (step - self._step_begun) * self._training.schedule.batch_size / seconds
 
     def _stop_asked(self, trainer: pl.Trainer, step: int) -> int:
-        """The signal's number, or 0; several devices agree on it, as none can stop alone."""
+        """Return the signal's number, or 0; several devices agree on it, as none can stop alone."""
         if trainer.world_size == 1:
             return self._requests.number
         if step % AGREE_EVERY:
@@ -180,7 +180,7 @@ class Bookkeeper(pl.Callback):
         return int(number)
 
     def _save_if_due(self, trainer: pl.Trainer, module: Any, stop: int) -> None:
-        """Saves the state when a stop was asked for, at the training's end, and every `save_minutes`.
+        """Save the state when a stop was asked for, at the end of the training, and every `save_minutes`.
 
         Raises:
             Interrupted: a stop was asked for; the state is saved.
@@ -208,10 +208,9 @@ class Bookkeeper(pl.Callback):
         self._saved = time.monotonic()
 
     def _needed(self) -> set[Path] | None:
-        """The checkpoints that saved states name; None while this attempt has not saved KEPT of them.
+        """Return the checkpoints that saved states name; None until this attempt has saved KEPT states.
 
-        Once it has, all that are on disk are its own, and before that not all are known. So whichever of them a later
-        attempt goes on from, what it names is there.
+        Before that, states of earlier attempts may be on disk, and what they name must stay for a resume from them.
         """
         if len(self._named) < KEPT:
             return None
@@ -232,7 +231,7 @@ def _save_and_remove(folder: Path, step: int, state: dict[str, Any], needed: set
 
 
 def state_of(training: Training, trainer: pl.Trainer, module: Any) -> dict[str, Any]:
-    """Everything that the rest of the training follows from; what is drawn at random follows from the step.
+    """Return everything that a resume needs; random numbers follow from the step.
 
     Args:
         training: its best states, watch, meters and latest metrics.
@@ -252,7 +251,7 @@ def state_of(training: Training, trainer: pl.Trainer, module: Any) -> dict[str, 
 
 
 def restore(training: Training, module: Classifier, state: dict[str, Any]) -> None:
-    """Puts a saved state into a training that has not begun.
+    """Load a saved state into a training that has not begun.
 
     Args:
         training: its best states, watch, meters and latest metrics are filled.

@@ -46,7 +46,7 @@ class Best:
     seen: list[tuple[int, dict[str, float]]] = field(default_factory=list)
 
     def add(self, step: int, metrics: Mapping[str, float]) -> set[int]:
-        """Takes an evaluation into account.
+        """Add an evaluation.
 
         Returns:
             The steps whose states do not count any more; `step` itself where it is not among the best.
@@ -135,7 +135,7 @@ def combine(best: Best, scores: Mapping[int, FloatArray], tasks: Sequence[str], 
 
 
 def _mean(scores: Mapping[int, FloatArray], steps: Iterable[int]) -> FloatArray:
-    """In the order of the steps, as float64 sums depend on it."""
+    """Return the mean, summed in the order of the steps, as float64 sums depend on it."""
     ordered = [scores[step] for step in sorted(steps)]
     if not ordered:
         raise ValueError("no checkpoint was kept")

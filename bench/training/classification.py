@@ -25,6 +25,7 @@ from bench.schema import PretrainConfig, SourceConfig
 from bench.training.devices import accelerator, check_machine, leave_memory_unfilled, on_gpu, precision
 from bench.training.heap import KeptHeap
 from bench.training.progress import ProgressBar
+from bench.training.states import write_whole
 
 SMALLEST_CROP = 0.5
 """Smallest share of a training image's area that a random crop keeps."""
@@ -150,6 +151,4 @@ def export(network: nn.Module, path: Path, folder: Folder, facts: dict[str, str]
     dropped = tuple(f"{name}." for name in head_names(network))
     body = {key: value.contiguous() for key, value in network.state_dict().items() if not key.startswith(dropped)}
     header = {"source": f"image folder {folder.name}", "generated": json.dumps(folder.generated), **facts}
-    partial = path.with_suffix(".partial")
-    safetensors.torch.save_file(body, partial, metadata=header)
-    partial.rename(path)
+    write_whole(path, safetensors.torch.save(body, metadata=header))

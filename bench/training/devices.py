@@ -32,7 +32,7 @@ def on_gpu(trainer: TrainerConfig) -> bool:
 
 
 def accelerator(trainer: TrainerConfig) -> str:
-    """What Lightning is told; its own `auto` would take an Apple GPU, a TPU or whatever else it finds."""
+    """Return Lightning's word for the device; its own `auto` would take an Apple GPU or a TPU."""
     return "cuda" if on_gpu(trainer) else "cpu"
 
 
@@ -84,7 +84,7 @@ def unused_gpu(trainer: TrainerConfig) -> str:
 
 
 def _why_none() -> str:
-    """Why torch has no CUDA device, in its own words."""
+    """Return torch's own message on why it has no CUDA device."""
     import torch
 
     try:
@@ -124,7 +124,7 @@ NO_MEMORY = ("can't allocate memory", "not enough memory")
 
 
 def out_of_memory(error: RuntimeError) -> bool:
-    """Whether torch found no room, on a GPU or on the CPU."""
+    """Return whether torch ran out of memory, on a GPU or on the CPU."""
     import torch
 
     return isinstance(error, torch.OutOfMemoryError) or any(words in str(error) for words in NO_MEMORY)
@@ -144,7 +144,7 @@ def gpu_is_lost() -> bool:
 
 
 def leave_memory_unfilled() -> None:
-    """From now on in this process, deterministic algorithms do not write NaN into all memory that they take.
+    """Stop deterministic algorithms of this process from filling new memory with NaN.
 
     torch does so lest an operation reads what none has written; none of ours does, and the filling takes 10 to 20 % of
     a training on a CPU (densenet121 and efficientnet_b0 at 224 px). Source: torch's manual, torch.utils.deterministic.

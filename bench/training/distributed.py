@@ -32,7 +32,7 @@ LOST_SECONDS = 5.0
 
 
 def rank() -> int:
-    """Of this process; 0 where there is only one."""
+    """Return the rank of this process; 0 where there is only one."""
     return int(os.environ.get("RANK", "0"))
 
 
@@ -104,7 +104,7 @@ def _check_lost(others: Sequence[BaseProcess]) -> None:
 
 
 def _wait_for(others: Sequence[BaseProcess], store: TCPStore) -> None:
-    """Until every rank is there; torch itself would wait half an hour for one that has ended."""
+    """Wait until every rank has joined; torch itself would wait half an hour for one that has ended."""
     here = [f"rank {number}" for number in range(1, len(others) + 1)]
     while not store.check(here):
         _check(others)
@@ -126,7 +126,7 @@ def _enter(
 
 
 def _join(backend: str, store: TCPStore, number: int, devices: int) -> None:
-    """Makes this process a rank; NCCL is told its device, lest it guesses one at the first collective."""
+    """Join the process group; NCCL gets its device, which it would guess at the first collective."""
     device = torch.device("cuda", number) if backend == "nccl" else None
     if device is not None:
         torch.cuda.set_device(device)
@@ -134,7 +134,7 @@ def _join(backend: str, store: TCPStore, number: int, devices: int) -> None:
 
 
 def _abandon(backend: str) -> None:
-    """Leaves a group whose other ranks may be gone, if it is still there: NCCL would wait for them, unless aborted."""
+    """Leave the process group, if there is one, without waiting for ranks that may be gone; NCCL must be aborted."""
     if not dist.is_initialized():
         return
     if backend == "nccl":
@@ -145,7 +145,7 @@ def _abandon(backend: str) -> None:
 
 @contextmanager
 def _environment(number: int, devices: int, port: int) -> Iterator[None]:
-    """The variables by which torch and Lightning know that processes are started from outside."""
+    """Set the variables that tell torch and Lightning that the processes were started from outside."""
     ours = {
         "RANK": str(number),
         "LOCAL_RANK": str(number),

@@ -24,13 +24,13 @@ def _glibc() -> ctypes.CDLL | None:
 
 
 def keep_freed() -> bool:
-    """Keeps freed memory from now on, in this process; whether that could be arranged."""
+    """Keep freed memory in this process from now on; return whether the C library can do that."""
     libc = _glibc()
     return libc is not None and all(libc.mallopt(*option) for option in ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, NEVER)))
 
 
 def give_back() -> None:
-    """Gives the system what is free now."""
+    """Give freed memory back to the system."""
     libc = _glibc()
     if libc is not None:
         libc.malloc_trim(0)
@@ -40,13 +40,13 @@ class KeptHeap(pl.Callback):
     """Keeps what is freed within a stretch of training and within an evaluation, whose batches have other sizes."""
 
     def on_fit_start(self, *_: Any) -> None:
-        """From here on."""
+        """Keep freed memory from the start of the fit."""
         keep_freed()
 
     def on_validation_start(self, *_: Any) -> None:
-        """The pages of training steps are of no use to an evaluation."""
+        """Give back the pages of training steps, which are of no use to an evaluation."""
         give_back()
 
     def on_validation_end(self, *_: Any) -> None:
-        """Nor the other way round."""
+        """Give back the pages of the evaluation."""
         give_back()

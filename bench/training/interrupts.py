@@ -41,7 +41,7 @@ class GpuLost(BaseException):
         super().__init__(said)
 
     def __str__(self) -> str:
-        """What happened, and what to do."""
+        """Return what happened, and what to do."""
         return (
             f"the GPU is lost to this process ({self.args[0]}): the cell goes on from its last saved state in a new "
             "one; where this repeats, look at `nvidia-smi` and the kernel's log for Xid errors"
@@ -56,13 +56,13 @@ class Requests:
         self.insisted = False
 
     def listen(self) -> dict[signal.Signals, Any]:
-        """Takes the signals; whose they were until now. Outside the main thread, where Python knows none, nothing."""
+        """Install the handlers and return the previous ones; none outside the main thread, which gets no signals."""
         if threading.current_thread() is not threading.main_thread():
             return {}
         return {number: signal.signal(number, self.receive) for number in SIGNALS}
 
     def receive(self, number: int, _: FrameType | None) -> None:
-        """The signal handler: takes note; a second Ctrl-C stops at once, and a third one ends the process.
+        """Note the signal: a second Ctrl-C stops at once, and a third one ends the process.
 
         Raises:
             Interrupted: the second Ctrl-C; of a KeyboardInterrupt Lightning would make exit status 1.
@@ -77,7 +77,7 @@ class Requests:
 
 @contextmanager
 def deferred() -> Iterator[Requests]:
-    """Holds back SIGINT and SIGTERM in the block; outside the main thread nothing."""
+    """Hold back SIGINT and SIGTERM while the block runs; does nothing outside the main thread."""
     requests = Requests()
     before = requests.listen()
     try:

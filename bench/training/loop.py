@@ -70,7 +70,7 @@ def fit(training: Training, module: Classifier, train: Any, valid: Batches) -> p
 
 
 class _Stretches:
-    """What Lightning trains on: once an epoch, all batches up to the next evaluation.
+    """Gives Lightning one item an epoch: all batches up to the next evaluation.
 
     Args:
         batches: asked again, gives those up to the evaluation after it.
@@ -139,7 +139,7 @@ def _trainer(training: Training, module: Classifier, keeper: Bookkeeper) -> pl.T
 
 
 def _together() -> DDPStrategy:
-    """Gradients are averaged over the devices; BatchNorm's statistics are the same on all of them as they are.
+    """Average gradients over the devices; BatchNorm's statistics are the same on all of them as they are.
 
     So no forward pass waits for the other devices: in an evaluation they may have unequal numbers of batches.
     """

@@ -89,12 +89,12 @@ class Classifier(pl.LightningModule):
             self.register_buffer(name, torch.tensor(numbers).view(1, -1, 1, 1), persistent=False)
 
     def on_fit_start(self) -> None:
-        """The device is known now."""
+        """Load the resident images, now that the device is known."""
         if self._make_resident is not None:
             self._resident = self._make_resident(self.device)
 
     def forget_images(self) -> None:
-        """Gives back what `resident` took: Lightning's trainer and this module hold one another, and stay a while."""
+        """Free the resident images: Lightning's trainer and this module refer to each other and are collected later."""
         self._resident = None
 
     def image(self, batch: Mapping[str, Tensor]) -> Tensor:
@@ -113,7 +113,7 @@ class Classifier(pl.LightningModule):
         return logits
 
     def _precision(self) -> torch.autocast:
-        """The training's precision."""
+        """Return the autocast of the training."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self._bf16)
 
     def training_step(self, batches: Iterator[Mapping[str, Tensor]], _: int) -> None:
@@ -174,7 +174,7 @@ class Classifier(pl.LightningModule):
         return loss
 
     def look_at_losses(self) -> None:
-        """Adds the losses since the last look to the mean, one by one: the same sum however often it is looked.
+        """Fetch the losses since the last call and add them one by one, so that the sum does not depend on the calls.
 
         Raises:
             BrokenLossError: one of them is NaN or infinite.
@@ -197,11 +197,11 @@ class Classifier(pl.LightningModule):
         return self._loss_sum, self._loss_count
 
     def set_losses(self, total: float, count: int) -> None:
-        """Sets what `losses` gives."""
+        """Set the sum and number of losses, as `losses` returned them."""
         self._loss_sum, self._loss_count = total, count
 
     def _probabilities(self, batch: Mapping[str, Tensor]) -> Predictions:
-        """In as many pieces as the memory asks for; the training's batch, which is science, is not touched by that."""
+        """Evaluate a batch, in smaller pieces where memory runs out; the training's batch size stays."""
         images = batch["image"]
         piece = max(1, min(len(images), self._evaluated_at_once))
         while True:
@@ -248,7 +248,7 @@ class Classifier(pl.LightningModule):
         return scores
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """The protocol's optimiser, no schedule; with the moments of an interrupted training where it goes on."""
+        """Return the protocol's optimiser, without a schedule; a resumed training gets its saved moments."""
         optimizer = self._optimizer(self.network)
         if self.optimizer_state is not None:
             optimizer.load_state_dict(self.optimizer_state)
@@ -257,7 +257,7 @@ class Classifier(pl.LightningModule):
 
 @contextmanager
 def whole_precision(device: torch.device) -> Iterator[None]:
-    """In the block everything is computed in fp32: without autocast, and on a GPU without TF32, cuDNN's own default."""
+    """Compute in fp32 while the block runs: without autocast, and on a GPU without TF32, which is cuDNN's default."""
     with single_precision("fp32"), torch.autocast(device.type, enabled=False):
         yield
 

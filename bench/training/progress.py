@@ -25,7 +25,7 @@ class ProgressBar(RichProgressBar):
         super().__init__(leave=leave, console_kwargs={"file": FORGIVING})
 
     def get_metrics(self, *arguments: Any) -> Any:
-        """What stands behind the bar."""
+        """Return the metrics that are shown behind the bar."""
         return {key: value for key, value in super().get_metrics(*arguments).items() if key != "v_num"}
 
 
@@ -47,7 +47,7 @@ class StretchBar(ProgressBar):
         return self._batches()
 
     def after_batch(self, trainer: pl.Trainer, module: Any, index: int) -> None:
-        """Shows how far it is, a few times a second: to draw the bar takes as long as some networks' step.
+        """Update the bar a few times a second: drawing it takes as long as some networks' step.
 
         Args:
             trainer, module: what the bar shows is theirs.
@@ -59,7 +59,7 @@ class StretchBar(ProgressBar):
             super().on_train_batch_end(trainer, module, None, None, index)
 
     def on_train_batch_end(self, *_: Any) -> None:
-        """Nothing: what is one batch to Lightning is all of them up to the next evaluation."""
+        """Do nothing: one batch of Lightning's is all batches up to the next evaluation."""
 
 
 class Startup(pl.Callback):
@@ -74,14 +74,14 @@ class Startup(pl.Callback):
         self._watch, self._micro_batches = watch, micro_batches
 
     def after_batch(self, _trainer: pl.Trainer, _module: Any, index: int) -> None:
-        """The first step that is whole, which is the last micro-batch of it: `index` counts them from 0."""
+        """End the start-up with the last micro-batch of the first step; `index` counts micro-batches from 0."""
         if self._watch.starting and (index + 1) % self._micro_batches == 0:
             self._watch.end("start")
             self._watch.first_steps += 1
 
 
 class Stopwatch:
-    """Seconds of a fit by what they were spent on, over all attempts at a cell.
+    """Counts the seconds of a fit by purpose, over all attempts at a cell.
 
     Attributes:
         spent: seconds per purpose: `start` (up to the end of the first step), `evaluation`, `bookkeeping` (checkpoints,
@@ -98,32 +98,32 @@ class Stopwatch:
         self._begun: dict[str, float] = {}
 
     def start(self) -> None:
-        """Starts, or goes on."""
+        """Start or resume the clock."""
         self._since = time.perf_counter()
         self.begin("start")
 
     @property
     def starting(self) -> bool:
-        """Whether the first step since `start` is not done."""
+        """Return whether the first step since `start` is still running."""
         return "start" in self._begun
 
     def lap(self) -> None:
-        """Adds the time since the last lap, or the start."""
+        """Add the time since the last lap, or since the start."""
         now = time.perf_counter()
         self.fit += now - self._since
         self._since = now
 
     def begin(self, purpose: str) -> None:
-        """The purpose begins here, and ends in another hook."""
+        """Begin to count time for a purpose; another hook ends it."""
         self._begun[purpose] = time.perf_counter()
 
     def end(self, purpose: str) -> None:
-        """The purpose that began ends here."""
+        """End the purpose that `begin` started."""
         self.spent[purpose] += time.perf_counter() - self._begun.pop(purpose)
 
     @contextmanager
     def on(self, purpose: str) -> Iterator[None]:
-        """The block is spent on a purpose."""
+        """Count the time of the block for a purpose."""
         self.begin(purpose)
         try:
             yield
@@ -131,11 +131,11 @@ class Stopwatch:
             self.end(purpose)
 
     def state(self) -> dict[str, float]:
-        """What a resumed fit goes on from."""
+        """Return what a resumed fit continues from."""
         return {"fit": self.fit, "first_steps": self.first_steps, **self.spent}
 
     def restore(self, state: dict[str, float]) -> None:
-        """The inverse of `state`."""
+        """Load what `state` returned."""
         self.fit = state["fit"]
         self.first_steps = int(state.get("first_steps", 0))
         self.spent = {purpose: state.get(purpose, 0.0) for purpose in self.spent}  # earlier states know no start

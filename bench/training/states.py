@@ -1,4 +1,4 @@
-"""Files that are whole or not there: what a training needs to go on after it was killed.
+"""Files that are written whole or not at all, among them the states that a killed training resumes from.
 
 A state is written beside the older ones and renamed into place; its digest is in its name, so that a torn file is known
 and the one before it is taken.
@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 
 def write_whole(path: Path, content: bytes | memoryview) -> None:
-    """Writes a file that is either whole or not there, whenever the process or the machine stops.
+    """Write a file whole or not at all, whenever the process or the machine stops.
 
     Raises:
         StorageError: the disk is full or the folder cannot be written to; what was there before is unchanged.
@@ -50,7 +50,7 @@ def write_whole(path: Path, content: bytes | memoryview) -> None:
 
 
 def on_host(value: Any) -> Any:
-    """A copy on the CPU of a tensor, or of a container with tensors anywhere in it: what a training cannot change."""
+    """Copy a tensor, or a container with tensors anywhere in it, to the CPU, where the training cannot change it."""
     if isinstance(value, torch.Tensor):
         return value.detach().to("cpu", copy=True)
     if isinstance(value, Mapping):
@@ -61,9 +61,9 @@ def on_host(value: Any) -> Any:
 
 
 def save_state(folder: Path, step: int, state: dict[str, Any]) -> Path:
-    """Writes the state after `step` steps, and removes all but KEPT: this one and the newest of those before it.
+    """Write the state after `step` steps, and remove all but KEPT: this one and the newest of those before it.
 
-    One of a later step, or another of this step, is torn: the training went on from an earlier one.
+    A state of a later step, or another one of this step, is torn: the training resumed from an earlier one.
 
     Args:
         folder: of the cell.
@@ -85,7 +85,7 @@ def save_state(folder: Path, step: int, state: dict[str, Any]) -> Path:
 
 
 def save_broken(folder: Path, step: int, state: dict[str, Any]) -> Path:
-    """Writes a state to look at, which nothing goes on from.
+    """Write a state for inspection, which nothing resumes from.
 
     Args:
         folder: of the cell.
@@ -103,7 +103,7 @@ def save_broken(folder: Path, step: int, state: dict[str, Any]) -> Path:
 
 
 def load_state(folder: Path) -> dict[str, Any] | None:
-    """The newest state that is whole, on the CPU; None where there is none."""
+    """Return the newest state that is not torn, on the CPU; None where there is none."""
     for path in _newest_first(folder):
         content = path.read_bytes()
         if hashlib.sha256(content).hexdigest()[:DIGITS] == path.stem.rpartition("-")[2]:

@@ -33,7 +33,7 @@ class Writer:
 
 @contextmanager
 def writing() -> Iterator[Writer]:
-    """Gives a writer; all that it was given is written when the block ends, however it ends."""
+    """Yield a writer whose pieces of work are all done when the block ends, however it ends."""
     with ThreadPoolExecutor(1, "states") as pool:
         writer = Writer(pool)
         yield writer

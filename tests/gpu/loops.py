@@ -1,10 +1,11 @@
 """Training loops that are timed: a bare one, the project's own, timm's recipe, and what one would write first."""
 
 import contextlib
+import copy
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -78,8 +79,10 @@ def bare(
     mixed = {"dtype": torch.bfloat16, "enabled": precision == "bf16", "cache_enabled": mode != "graph"}
     run: Any = network
     if mode == "graph":
+        before = copy.deepcopy(network.state_dict())
         with torch.autocast(kit.device.type, **mixed), single_precision(precision):
             run = torch.cuda.make_graphed_callables(network, (image.clone(),))
+        network.load_state_dict(before)  # warming up counted in BatchNorm's statistics
     elif mode:
         run = torch.compile(network, mode=mode)
 
@@ -206,19 +209,9 @@ def timms_recipe(kit: Kit, arch: str, split: Split, batch: int = 16) -> float:
         use_prefetcher=kit.gpu, persistent_workers=False, mean=(MEAN,) * 3, std=(STD,) * 3,
         collate_fn=default_collate,
     )  # fmt: skip
-    network = timm.create_model(arch, num_classes=OUTPUTS).to(kit.device, memory_format=torch.channels_last).train()
-    optimizer, criterion = create_optimizer_v2(network, opt="adam", lr=1e-4), BinaryCrossEntropy(smoothing=0.0)
-
-    def steps() -> Iterator[object]:
-        for image, label in loader:
-            with torch.autocast(kit.device.type, torch.bfloat16):
-                loss = criterion(network(image.contiguous(memory_format=torch.channels_last)), label.to(kit.device))
-            loss.backward()
-            optimizer.step()
-            optimizer.zero_grad()
-            yield None
-
-    return _timed(kit, steps(), batches)
+    network = timm.create_model(arch, num_classes=OUTPUTS).to(memory_format=torch.channels_last)
+    optimizer = create_optimizer_v2(network.to(kit.device), opt="adam", lr=1e-4)
+    return _timed(kit, _steps(kit, loader, network, BinaryCrossEntropy(smoothing=0.0), optimizer, amp=True), batches)
 
 
 def first_loop(kit: Kit, arch: str, split: Split, batch: int = 16) -> float:
@@ -236,17 +229,31 @@ def first_loop(kit: Kit, arch: str, split: Split, batch: int = 16) -> float:
     resize = _Resize(kit.side)
     workers = 0 if kit.small else PROCESSES
     loader = DataLoader(Files(split, batches * batch, resize), batch, shuffle=True, num_workers=workers)
-    network = timm.create_model(arch, num_classes=OUTPUTS).to(kit.device).train()
-    optimizer, criterion = torch.optim.Adam(network.parameters(), lr=1e-4), nn.BCEWithLogitsLoss()
+    network = timm.create_model(arch, num_classes=OUTPUTS).to(kit.device)
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-4)
+    return _timed(kit, _steps(kit, loader, network, nn.BCEWithLogitsLoss(), optimizer, amp=False), batches)
 
-    def steps() -> Iterator[object]:
-        for image, label in loader:
-            optimizer.zero_grad()
-            criterion(network(image.to(kit.device)), label.to(kit.device)).backward()
-            optimizer.step()
-            yield None
 
-    return _timed(kit, steps(), batches)
+def _steps(
+    kit: Kit,
+    loader: Iterable[Any],
+    network: nn.Module,
+    criterion: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    *,
+    amp: bool,
+) -> Iterator[None]:
+    """Trains on one batch of a loader at a time, with `amp` in bfloat16 and channels last."""
+    layout = torch.channels_last if amp else torch.contiguous_format
+    network.train()
+    for image, label in loader:
+        with torch.autocast(kit.device.type, torch.bfloat16, enabled=amp):
+            logits = network(image.to(kit.device).contiguous(memory_format=layout))
+            loss = criterion(logits, label.to(kit.device))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        yield
 
 
 class _Resize:

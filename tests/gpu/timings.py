@@ -129,6 +129,23 @@ def steps_of_16_images(kit: Kit) -> None:
     variants(kit, 16, 20)
 
 
+@part(FIGURES, 15, needs_gpu=True)
+def what_a_cuda_graph_changes(kit: Kit) -> None:
+    """Whether three deterministic steps as a CUDA graph leave eager's bits: docs/gpu.md says what hangs on it."""
+    for arch in FOUR:
+        eager = network(arch)
+        graphed = copy.deepcopy(eager)
+        steps = bare(kit, eager), bare(kit, graphed, mode="graph")
+        losses = [tuple(float(step()) for step in steps) for _ in range(3)]
+        pairs = zip(eager.state_dict().values(), graphed.state_dict().values(), strict=True)
+        row = {
+            "same losses": all(one == other for one, other in losses),
+            "same network": all(torch.equal(one, other) for one, other in pairs),
+        }
+        kit.say("a CUDA graph has eager's bits", f"{arch}, batch 16, bf16", **{k: str(v) for k, v in row.items()})
+    _as_before()
+
+
 @part(FIGURES, 10, needs_gpu=True)
 def kernels(kit: Kit) -> None:
     from torch.autograd import DeviceType

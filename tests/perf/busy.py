@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 KINDS = {"bench": "from bench.waiting import choose; choose()", "torch": ""}
+OWN = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "OMP_NUM_THREADS")
+"""What would hide the difference."""
 REPEATS = 3
 TRAINING = """
 import time
@@ -51,7 +53,7 @@ def table() -> Iterator[str]:
 
 
 def _rate(first: str) -> float:
-    without = {name: value for name, value in os.environ.items() if name not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
+    without = {name: value for name, value in os.environ.items() if name not in OWN}
     command = [sys.executable, "-c", f"{first}\n{TRAINING}"]
     return float(subprocess.run(command, env=without, check=True, capture_output=True, text=True).stdout)
 

@@ -11,7 +11,10 @@ from bench.training.module import Classifier
 
 
 def now():
-    return torch.backends.cudnn.conv.fp32_precision, torch.backends.cuda.matmul.fp32_precision
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    if hasattr(cudnn, "conv"):
+        return cudnn.conv.fp32_precision, matmul.fp32_precision
+    return tuple("tf32" if switch.allow_tf32 else "ieee" for switch in (cudnn, matmul))
 
 
 @pytest.mark.parametrize(("word", "inside"), [("fp32", ("ieee", "ieee")), ("tf32", ("tf32", None)), ("bf16", None)])

@@ -11,48 +11,8 @@ CPU = torch.device("cpu")
 MEBIBYTE = 1 << 20
 
 
-def zone(folder, name, kind, microjoules, span=1_000_000):
-    path = folder / name
-    path.mkdir(parents=True)
-    (path / "name").write_text(f"{kind}\n")
-    (path / "energy_uj").write_text(f"{microjoules}\n")
-    (path / "max_energy_range_uj").write_text(f"{span}\n")
-    return path / "energy_uj"
-
-
-def test_the_joules_of_a_cpu_are_those_of_its_packages_alone(tmp_path):
-    first = zone(tmp_path, "intel-rapl:0", "package-0", 100)
-    second = zone(tmp_path, "intel-rapl:1", "package-1", 900_000)
-    inner = zone(tmp_path, "intel-rapl:0:0", "core", 0)
-    platform = zone(tmp_path, "intel-rapl:2", "psys", 0)
-    counter = energy_counter([CPU], powercap=tmp_path)
-    for file, microjoules in ((first, 250_100), (second, 950_000), (inner, 77), (platform, 770_000)):
-        file.write_text(str(microjoules))
-    assert counter() == pytest.approx(0.3)
-
-
-def test_a_counter_that_begins_again_at_zero_is_followed(tmp_path):
-    file = zone(tmp_path, "intel-rapl:0", "package-0", 900_000, span=999_999)
-    counter = energy_counter([CPU], powercap=tmp_path)
-    for microjoules, joules in ((950_000, 0.05), (50_000, 0.15), (850_000, 0.95), (850_000, 0.95), (0, 1.1)):
-        file.write_text(str(microjoules))
-        assert counter() == pytest.approx(joules)
-
-
-def test_a_package_that_is_gone_is_unknown_from_then_on(tmp_path):
-    file = zone(tmp_path, "intel-rapl:0", "package-0", 1)
-    counter = energy_counter([CPU], powercap=tmp_path)
-    file.unlink()
-    assert counter() is None
-
-
-def test_a_machine_without_packages_counts_nothing(tmp_path):
-    assert energy_counter([CPU], powercap=tmp_path / "none") is None
-
-
-def test_a_counter_that_may_not_be_read_is_none(tmp_path):
-    zone(tmp_path, "intel-rapl:0", "package-0", 1).unlink()  # root reads whatever the file's mode says
-    assert energy_counter([CPU], powercap=tmp_path) is None
+def test_a_cpu_counts_no_joules():
+    assert energy_counter([CPU]) is None
 
 
 class NotSupportedError(Exception):
@@ -126,19 +86,10 @@ def test_the_peak_of_a_cpu_is_since_the_start_and_not_of_what_ran_before():
     assert 140 < peak.read() - before < 250
 
 
-def test_a_peak_is_unknown_where_an_earlier_one_was_higher(tmp_path):
-    status = tmp_path / "status"
-    status.write_text("Name:\tpython\nVmHWM:\t  204800 kB\n")
-    peak = PeakMemory(CPU, status=status, clear_refs=tmp_path / "none" / "clear_refs")
+def test_a_peak_is_unknown_where_the_count_cannot_begin_anew(tmp_path):
+    peak = PeakMemory(CPU, clear_refs=tmp_path / "none" / "clear_refs")
     peak.start()
     assert peak.read() is None
-    status.write_text("VmHWM:\t  307200 kB\n")
-    assert peak.read() == 300.0
-
-
-def test_without_linuxs_files_the_peak_is_getrusages(tmp_path):
-    own = PeakMemory(CPU, status=tmp_path / "none", clear_refs=tmp_path / "none" / "clear_refs")
-    assert own.read() == pytest.approx(PeakMemory(CPU).read(), rel=0.5)
 
 
 def test_the_peak_of_a_gpu_is_what_torch_gave_out(monkeypatch):

@@ -5,6 +5,7 @@ from sklearn.metrics import roc_auc_score
 from torch import nn
 
 from bench.networks.models import Normalisation
+from bench.training import arithmetic
 from bench.training.module import Classifier, collect
 
 
@@ -36,24 +37,25 @@ def test_scores_are_collected_in_the_order_of_the_rows():
 
 def test_the_scores_of_record_are_computed_in_fp32_whatever_the_training_is_in():
     kinds = []
+    convolutions, _, fp32, _ = arithmetic._switches()
 
     class Spy(nn.Linear):
         def forward(self, image):
             logits = super().forward(image.flatten(1))
-            kinds.append((logits.dtype, torch.backends.cudnn.conv.fp32_precision))
+            kinds.append((logits.dtype, getattr(*convolutions)))
             return logits
 
     module = Classifier(Spy(3, 2), Normalisation((0.5,) * 3, (0.1,) * 3), (1, 1), optimizer=no_optimizer, bf16=True)
     batch = {"image": torch.tensor([[[[77]]]], dtype=torch.uint8), "row": torch.tensor([0])}
-    default = torch.backends.cudnn.conv.fp32_precision
+    default = getattr(*convolutions)
     with torch.no_grad():
         _, exact = module.predict_step(batch)
         with torch.autocast("cpu", torch.bfloat16):
             _, scores = module.predict_step(batch)
         module.validation_step(batch, 0)
-    assert kinds == [(torch.float32, "ieee")] * 2 + [(torch.bfloat16, default)]
+    assert kinds == [(torch.float32, fp32)] * 2 + [(torch.bfloat16, default)]
     assert torch.equal(scores, exact)
-    assert torch.backends.cudnn.conv.fp32_precision == default != "ieee"
+    assert getattr(*convolutions) == default != fp32
 
 
 @pytest.mark.parametrize("rows", [[0, 0], [1, 2]])
