@@ -74,9 +74,10 @@ audit: ## known vulnerabilities of the pinned versions; asks the package index
 	.venv-audit/bin/python -m pip install --quiet pip-audit
 	.venv-audit/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip
 
-operating: $(TOOLS) ## how often each verdict and interval is wrong, by simulation; an hour on two cores
+operating: $(TOOLS) ## how often each verdict, interval and word is wrong, by simulation; an hour and a half on two cores
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.operating.coverage
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.operating.verdicts
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.operating.tables
 
 perf: $(TOOLS) ## the performance table, a line a figure; minutes
 	$(BIN)/python -m tests.perf.statistics

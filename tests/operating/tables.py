@@ -24,6 +24,8 @@ from tests.operating.worlds import FAMILY, SIZE, World, draw, residual, standard
 
 LEVEL = 0.95
 CUT = [world for world in WORLDS if world.loss is not None]
+FEWEST = 100
+"""Truncated networks below which a share of them says nothing."""
 ALONE = next(world for world in WORLDS if world.name == "as in the paper's figure")
 
 
@@ -77,7 +79,7 @@ def wrong_words(world: World, n: int, n_seeds: int, seeds: Sequence[int]) -> dic
         "worse": table["worse"],
         "non-inferior": table["noninferior"],
     }
-    return found | {name: 100 * float(part.mean()) if len(part) else np.nan for name, part in shares.items()}
+    return found | {name: 100 * float(part.mean()) if len(part) >= FEWEST else np.nan for name, part in shares.items()}
 
 
 def words(worlds: int) -> Iterator[Sequence[object]]:
