@@ -79,16 +79,16 @@ def ray(_):
 @pytest.mark.slow
 @pytest.mark.parametrize("launcher", [joblib, slurm, ray])
 def test_trials_of_a_search_run_side_by_side_on_every_launcher(words, tmp_path, launcher):
-    """One trial in two fails; the rounds have two."""
+    """Two rounds of two trials, of which one fails; the second round draws the cells of the first."""
     search = ["protocol.lr=choice(1e-3,1e30)", "seed=range(0,4)", "hydra/sweeper=optuna", "hydra.sweeper.n_trials=4"]
+    search += ["hydra.sweeper.n_jobs=2", "hydra.sweeper.sampler=random", "hydra.sweeper.seed=2"]
     with launcher(tmp_path) as (environment, chosen, sign):
-        typed = words(*search, "hydra.sweeper.n_jobs=2", "hydra.sweeper.sampler=random", *chosen)
-        code, said = commands.run("bench.run", typed, environment)
+        code, said = commands.run("bench.run", words(*search, *chosen), environment)
     assert code == 0, said
     assert sign in said
-    finished = int(re.search(r"(\d) of 4 trials finished", said)[1])
+    assert "2 of 4 trials finished" in said
     runs = commands.store(words("seed=0,1")).server.runs()
-    reached = {run.metrics["valid/auroc"] for run in runs if run.status == "FINISHED"}
-    assert (0 < finished < 4, len(reached) <= finished) == (True, True), said
+    assert sorted(run.status for run in runs) == ["FAILED", "FINISHED"]
+    (reached,) = [run.metrics["valid/auroc"] for run in runs if run.status == "FINISHED"]
     best = yaml.safe_load((tmp_path / "outputs" / "optimization_results.yaml").read_text())
-    assert best["best_value"] == max(reached)
+    assert best["best_value"] == reached
