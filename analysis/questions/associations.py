@@ -32,10 +32,12 @@ RELIABLE, ATTENUATED = 0.8, "attenuated"
 """A row is noted as attenuated where `reliability` is below this, or not known: its interval is of the coefficient that
 a test set of this size measures, which it covers as often as it says, and not of the one without noise, which it covers
 40 % of the time at worst (docs/verdicts.md)."""
+COVERS = "at 95 % covers 93 to 100 %"
+"""What the note of a row of record says: of what is measured, by simulation (docs/verdicts.md)."""
 ATTENUATION = (
     f"Attenuated: more than {1 - RELIABLE:.1f} of the variance between the architectures is noise of the test set and "
     "of training, or how much is not known, which takes two seeds of every network. Noise pulls a coefficient towards "
-    "0; the interval covers what a test set of this size measures (94 to 100 of 100 do at 95 %, docs/verdicts.md), and "
+    "0; the interval covers what a test set of this size measures (93 to 100 of 100 do at 95 %, docs/verdicts.md), and "
     "not the coefficient without noise."
 )
 """What belongs below a table with such a row."""
@@ -184,6 +186,7 @@ def _rows(
     n_effective = effective_number(x, y, codes(cloud.families), ranks=method != "pearson")
     low, high, p = closed_form(estimate, n_effective, method, level)
     record = {"low": low, "high": high, "p_value": p, "n_effective": n_effective, "interval": FAMILIES}
+    record["note"] = "; ".join(filter(None, [str(head["note"]), COVERS]))
     points = resample_points(x, y, method, n_resamples=n_resamples, rng=rng)
     p, tried, _ = permutation_p(x, y, method, n_permutations=n_permutations, rng=rng)
     alone = {"p_value": p, "n_permutations": tried, "n_effective": float(y.size), "interval": POINTS}

@@ -18,6 +18,8 @@ from analysis.questions.best import with_best
 from analysis.questions.family import mixed_model
 from analysis.questions.seeds import group_seeds
 from analysis.questions.truncation import truncation_table
+from analysis.statistics.correlation import METHODS, closed_form, correlate
+from analysis.statistics.families import effective_number
 from tests.operating.coverage import rows
 from tests.operating.verdicts import MARGIN, SEEDS, STUDIES, WORLDS
 from tests.operating.worlds import FAMILY, SIZE, World, draw, residual, standard
@@ -110,7 +112,12 @@ def covered(r: float, icc: float, worlds: int) -> "pd.Series[float]":
         slope = boosts._carried(boosts.SLOPE, y, np.zeros((2, y.size)), SIZE, FAMILY.astype(str), LEVEL)[1]
         with patch.object(family, "mixed_model", return_value=pd.DataFrame({"statistic": []})):  # measured above
             table = family._subset(y, SIZE, FAMILY, LEVEL, 1, rng)
-        found.append(pd.concat([table, pd.DataFrame([slope | {"statistic": boosts.SLOPE}])]))
+        others = [slope | {"statistic": boosts.SLOPE}]
+        for method in METHODS:
+            at = float(correlate(SIZE, y, method))
+            low, high, _ = closed_form(at, effective_number(SIZE, y, FAMILY, ranks=method != "pearson"), method, LEVEL)
+            others.append({"statistic": method, "estimate": at, "low": low, "high": high})
+        found.append(pd.concat([table, pd.DataFrame(others)]))
     every = pd.concat(found).dropna(subset="low")
     mean = every.groupby("statistic")["estimate"].transform("mean")
     hit = (every["low"] <= mean) & (mean <= every["high"])

@@ -6,7 +6,7 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from analysis.evaluation import Replicates
-from analysis.questions.boosts import POOLED_COLUMNS, corrected, pooled_table, significant, slope
+from analysis.questions.boosts import JACKKNIFE, POOLED_COLUMNS, corrected, pooled_table, significant, slope
 from analysis.questions.compare import boost_table, normal_p, standard_error
 from analysis.reference import figure1
 from analysis.statistics.families import codes
@@ -90,7 +90,7 @@ def test_the_pooled_boost_by_a_loop(rng):
     for row in (fixed, carried):
         assert (row["estimate"], row["n_architectures"]) == (pytest.approx(boosts.mean()), 10)
     assert (carried["low"], carried["high"]) == pytest.approx((boosts.mean() - half, boosts.mean() + half))
-    assert (carried["se"], carried["method"]) == (pytest.approx(se), "jackknife over families, t")
+    assert (carried["se"], carried["method"]) == (pytest.approx(se), JACKKNIFE)
 
 
 def test_one_family_says_nothing_of_others(rng):

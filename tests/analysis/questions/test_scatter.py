@@ -9,6 +9,7 @@ from analysis.evaluation import Replicates
 from analysis.questions.associations import (
     ATTENUATED,
     CORRELATION_COLUMNS,
+    COVERS,
     FAMILIES,
     POINTS,
     RELIABLE,
@@ -321,7 +322,8 @@ def test_a_coefficient_that_noise_may_have_pulled_towards_0_says_so():
     ]  # fmt: skip
     clouds.append(replace(clouds[0], subset="one seed", n_seeds=np.ones(12, dtype=np.int64)))
     made = correlations(clouds, level=0.95, n_resamples=9, n_permutations=9, rng=rng)
-    notes = made.groupby("subset")["note"].unique()
+    assert made.loc[made["interval"] == FAMILIES, "note"].str.endswith(COVERS).all()
+    notes = made[made["interval"] == POINTS].groupby("subset")["note"].unique()
     said = f"made up; {ATTENUATED}"
     assert [list(notes[name]) for name in ("clear", "noisy", "one seed")] == [["made up"], [said], [said]]
     shown = correlation_display(made).groupby("Cells")["Interval"].unique()
