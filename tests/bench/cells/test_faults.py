@@ -84,8 +84,9 @@ def test_a_cell_on_the_cpu_asks_no_gpu_for_anything(configure, monkeypatch):
         raise Ends("a GPU was asked")
 
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    # torch 2.14's own optimisers ask any accelerator for its stream at each step
-    monkeypatch.setattr(torch.optim.Optimizer, "_accelerator_graph_capture_health_check", lambda _: None, raising=False)
+    for name in ("_accelerator_graph_capture_health_check", "_cuda_graph_capture_health_check"):  # as of 2.14, before
+        # torch's own optimisers ask any accelerator for its stream at each step
+        monkeypatch.setattr(torch.optim.Optimizer, name, lambda _: None, raising=False)
     for name in ("get_rng_state", "set_rng_state", "get_device_name", "_lazy_init", "synchronize"):
         monkeypatch.setattr(torch.cuda, name, asked)
     config = configure(*SMALL)
