@@ -11,13 +11,13 @@ from pathlib import Path
 from analysis.store.uris import mask
 from bench.errors import StorageError, SurroundingsError
 from bench.overrides import typed
-from bench.tracking.claims import Claim, ClaimLostError
-from bench.tracking.delivery import Courier, SupersededError
+from bench.tracking.claim import HEARTBEAT_TAG, ClaimLostError
 from bench.tracking.server import UnavailableError
 from bench.tracking.spool import FAILED, FINISHED, KILLED, Spool
+from bench.tracking.upload import Courier
 
 FAILURE_TAG = "failure"
-PROGRESS_TAG, SPEED_TAG, HEARTBEAT_TAG = "progress", "images_per_second", "heartbeat"
+PROGRESS_TAG, SPEED_TAG = "progress", "images_per_second"
 TAG_CHARACTERS = 5000
 """Of a failure's tag; MLflow takes 8,000, servers before 3 took 5,000."""
 HEARTBEAT_SECONDS = 30.0
@@ -38,21 +38,14 @@ class Record:
 
     Args:
         spool: what is written to.
-        experiment, run_id: the same.
+        experiment: the same.
         courier: uploads what is written; None offline.
-        claim: to the cell; None offline.
     """
 
-    def __init__(
-        self,
-        spool: Spool,
-        experiment: str,
-        courier: Courier | None = None,
-        claim: Claim | None = None,
-        run_id: str = "",
-    ) -> None:
-        self._spool, self._courier, self._claim = spool, courier, claim
-        self.experiment, self.run_id, self.attempt = experiment, run_id, spool.id
+    def __init__(self, spool: Spool, experiment: str, courier: Courier | None = None) -> None:
+        self._spool, self._courier = spool, courier
+        self.experiment, self.attempt = experiment, spool.id
+        self.run_id = courier.claim.run_id if courier else ""
         self._beat = -math.inf
 
     def metrics(self, values: Mapping[str, float], *, step: int) -> None:
@@ -95,8 +88,8 @@ class Record:
         Raises:
             ClaimLostError: another worker has it, so that nothing may be recorded or saved any more.
         """
-        if self._claim is not None:
-            self._claim.check()
+        if self._courier is not None:
+            self._courier.claim.check()
 
     def _wake(self) -> None:
         if self._courier is not None:
@@ -122,7 +115,7 @@ class Record:
         """Ends the attempt, and uploads what is left; what cannot be stays on this machine.
 
         Raises:
-            ClaimLostError, SupersededError: the cell is another worker's.
+            ClaimLostError: the cell is another worker's.
         """
         self._spool.end(status)
         if self._courier is None:
@@ -131,14 +124,14 @@ class Record:
         if reason:
             logger.warning(
                 "%s: recorded on this machine (%s) and not wholly in MLflow, as %s. Start the same command again, or "
-                "`python -m bench.sync %s %s`", self._spool.summary().name, self._spool.folder, reason,
-                typed("outputs", self._spool.folder.parents[2]), typed("tracking.uri", mask(self._courier.uri)),
+                "`python -m bench.sync %s %s`", self._spool.run().name, self._spool.folder, reason,
+                typed("outputs", self._spool.folder.parents[2]), typed("tracking.uri", mask(self._courier.server.uri)),
             )  # fmt: skip
 
     def discard(self) -> None:
         """Removes what was recorded of an attempt whose cell went to another worker."""
         if self._courier is not None:
-            with contextlib.suppress(ClaimLostError, SupersededError):
+            with contextlib.suppress(ClaimLostError):
                 self._courier.close(0.0)
         self._spool.remove()
 
