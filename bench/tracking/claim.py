@@ -106,10 +106,8 @@ class Claim:
     """A worker's wish for a cell, and from `acquire` to `release`, or to a lease of silence, its right to it.
 
     Args:
-        server: where the cell's runs are.
         spool: the attempt that is recorded or uploaded.
         place: of the lock that the caller holds on the cell's folder.
-        timing: of this claim's beats, and of looks at others'.
 
     Attributes:
         run_id: the MLflow run that the attempt is recorded in.
@@ -135,7 +133,6 @@ class Claim:
         Raises:
             ClaimTakenError: another worker has it.
             SupersededError: the run of another attempt counts.
-            UnavailableError: the server does not answer.
         """
         runs = self._runs()
         if runs and not adopt and not any(map(self._owns, runs)):
@@ -229,12 +226,7 @@ class Claim:
                     return
 
     def confirm(self) -> None:
-        """Asks the server whether the cell is still this worker's, and tells it that this worker lives.
-
-        Raises:
-            ClaimLostError: another worker has it.
-            UnavailableError: the server does not answer.
-        """
+        """Asks the server whether the cell is still this worker's, and tells it that this worker lives."""
         with self._lock:
             self.check()
             now = time.monotonic()
@@ -267,11 +259,7 @@ class Claim:
                 self.confirm()
 
     def renew(self) -> bool:
-        """Returns whether the run was deleted; another one is then claimed.
-
-        Raises:
-            ClaimLostError: another worker has the cell.
-        """
+        """Returns whether the run was deleted; another one is then claimed."""
         runs = self._server.runs(cell=self._told.cell)
         if any(run.id == self.run_id for run in runs):
             return False

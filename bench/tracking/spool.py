@@ -97,14 +97,8 @@ class Spool:
 
         Args:
             cell_folder: made where it is not there.
-            cell: its hash.
-            experiment: name of the experiment that the attempt is uploaded to.
-            name: of the run.
-            tags: of the run, at its start.
-            params: of the run, kept as text.
-
-        Raises:
-            StorageError: the folder cannot be written to.
+            experiment: that the attempt is uploaded to.
+            name: of the run, as are tags and params, which are kept as text.
         """
         spool = cls(cell_folder / RECORD / uuid.uuid4().hex)
         texts = {key: str(value) for key, value in params.items()}

@@ -29,11 +29,9 @@ class Store:
 
     Args:
         uri: of the tracking server or its database.
-        experiment: its name.
         outputs: folder in which each cell has its own; None is a store that is only read.
         offline: record on this machine only; `python -m bench.sync` brings it in later.
         create: whether store and experiment are made where they are not there; else the store is only looked at.
-        timing: of claims.
 
     Attributes:
         absent: why there is nothing to look at on the server; "" where there is.

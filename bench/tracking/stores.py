@@ -11,11 +11,7 @@ def store_of(config: Config, *, create: bool = True) -> Store:
     """Open the tracking store that the configuration names.
 
     Args:
-        config: of a cell.
         create: whether store and experiment are made where they are not there; else `absent` says so.
-
-    Raises:
-        TrackingError: it cannot be reached or made.
     """
     tracking = config.tracking
     outputs = in_project(config.outputs)
