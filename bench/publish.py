@@ -25,8 +25,8 @@ if TYPE_CHECKING:  # help and refusals load neither torch nor MLflow
     from collections.abc import Mapping
 
     from bench.finished.saved import SavedRun
-    from bench.tracking.server import Run
     from bench.tracking.showcase import Showcase, Version
+    from bench.tracking.spool import Run
     from bench.tracking.store import Store
     from bench.tracking.study import Published
 
@@ -110,8 +110,11 @@ def publish(settings: PublishConfig) -> list[str]:
     shown = [runs[run_id] for run_id in report.runs]
     showcase = Showcase(store.server)
     for _ in range(ROUNDS):
-        summary = showcase.summary({"report_created": report.created, "report_cells": str(len(shown))})
         problem: BenchError | None = None
+        try:
+            summary = showcase.summary({"report_created": report.created, "report_cells": str(len(shown))})
+        except MissingError:  # deleted by who published at the same moment
+            continue
         try:
             showcase.replace_folder(summary, report.folder, "report")
             said = _publish_model(settings, store, summary, report, shown)

@@ -84,7 +84,7 @@ def _uploaded(server: "Server", spool: "Spool", place: str) -> tuple[str, bool]:
     if not spool.exists or spool.uploaded:
         return "", True  # by another process, meanwhile
     try:
-        return f"brought in, as run {bring_in(server, spool, Claim(server, spool, place))}", True
+        return f"brought in, as run {bring_in(spool, Claim(server, spool, place))}", True
     except SupersededError as error:
         return str(error), True
     except (ClaimTakenError, ClaimLostError, UnavailableError) as error:

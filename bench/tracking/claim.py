@@ -110,11 +110,12 @@ class Claim:
         place: of the lock that the caller holds on the cell's folder.
 
     Attributes:
+        server: where the cell's runs are.
         run_id: the MLflow run that the attempt is recorded in.
     """
 
     def __init__(self, server: Server, spool: Spool, place: str, timing: Timing = TIMING) -> None:
-        self._server, self._attempt, self._place, self._timing = server, spool.id, place, timing
+        self.server, self._attempt, self._place, self._timing = server, spool.id, place, timing
         self._told, self._id, self._asked = spool.run(), uuid.uuid4().hex, time.time()
         self._tag = CLAIM + self._id
         self._dead: set[Rival] = set()
@@ -151,7 +152,7 @@ class Claim:
             raise
 
     def _runs(self) -> list[Run]:
-        runs = self._server.runs(cell=self._told.cell)
+        runs = self.server.runs(cell=self._told.cell)
         for run in runs:
             if run.status == FINISHED and not self._owns(run):
                 raise SupersededError(f"run {run.id} holds another attempt's record of the cell ({FINISHED})")
@@ -181,17 +182,17 @@ class Claim:
         self._dead.add(rival)
         if rival.id:
             with contextlib.suppress(MissingError, RefusedError):
-                self._server.untag(rival.run_id, CLAIM + rival.id)
+                self.server.untag(rival.run_id, CLAIM + rival.id)
         return False
 
     def _ask(self, runs: Sequence[Run]) -> None:
         """Writes the claim: on the attempt's own run, else on the one that was trained last, else on a new one."""
         if runs:
             self.run_id = max(runs, key=self._suits).id
-            self._server.log(self.run_id, tags={self._tag: self._said()})
+            self.server.log(self.run_id, tags={self._tag: self._said()})
         else:
             tags = {"cell": self._told.cell, self._tag: self._said()}
-            self.run_id, self._made = self._server.create_run(self._told.name, tags, self._told.started), True
+            self.run_id, self._made = self.server.create_run(self._told.name, tags, self._told.started), True
         self._asking = True
 
     def _suits(self, run: Run) -> tuple[bool, bool, bool, int]:
@@ -212,9 +213,9 @@ class Claim:
             if not others:
                 break
             self._lives(others[0])
-        self._server.log(self.run_id, tags={HOLDER_TAG: self._attempt, self._tag: self._said()})
+        self.server.log(self.run_id, tags={HOLDER_TAG: self._attempt, self._tag: self._said()})
         if time.monotonic() - looked > self._timing.lease / 2:
-            raise ClaimTakenError(f"cell {self._told.cell}: this worker was stopped while it asked for the cell")
+            raise UnavailableError("the answer took so long that another worker may have thought this one dead")
         self._held, self._heard = True, looked
 
     def _keep(self) -> None:
@@ -231,7 +232,7 @@ class Claim:
             self.check()
             now = time.monotonic()
             with contextlib.suppress(MissingError):  # the run was deleted: the upload makes another
-                run = self._server.run(self.run_id)
+                run = self.server.run(self.run_id)
                 if self._held and not (self._owns(run) and (self._tag in run.tags or not self._asking)):
                     self._lose(
                         f"cell {self._told.cell} went to another worker, as this one was not heard of for "
@@ -239,7 +240,7 @@ class Claim:
                         "here and records nothing more of the cell"
                     )
                 if not self._stop.is_set():
-                    self._server.log(self.run_id, tags={self._tag: self._said()})
+                    self.server.log(self.run_id, tags={self._tag: self._said()})
             self._heard = now
 
     def _lose(self, why: str) -> None:
@@ -260,7 +261,7 @@ class Claim:
 
     def renew(self) -> bool:
         """Returns whether the run was deleted; another one is then claimed."""
-        runs = self._server.runs(cell=self._told.cell)
+        runs = self.server.runs(cell=self._told.cell)
         if any(run.id == self.run_id for run in runs):
             return False
         self._held = False
@@ -279,12 +280,12 @@ class Claim:
         """
         with self._lock:
             self._stop.set()
-            with contextlib.suppress(UnavailableError, MissingError):
+            with contextlib.suppress(UnavailableError):
+                if self._made and not keep:  # first: without its claim it would look like a run that somebody has
+                    self.server.remove(self.run_id, "cell")
                 if self._asking:
-                    self._server.untag(self.run_id, self._tag)
-                    self._asking = False
-                if self._made and not keep:
-                    self._server.remove(self.run_id, "cell")
-            self._made = False
+                    with contextlib.suppress(MissingError):
+                        self.server.untag(self.run_id, self._tag)
+                self._made = self._asking = False
         if self._thread.is_alive():
             self._thread.join(timeout=self._timing.poll)

@@ -275,6 +275,8 @@ class Server:
         try:
             with translated():
                 self._client.delete_run(run_id)
+        except MissingError:
+            return
         except RefusedError:
             self.untag(run_id, tag)
             self.end(run_id, "KILLED", round(time.time() * 1000))

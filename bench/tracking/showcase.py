@@ -10,7 +10,8 @@ from mlflow.models import Model
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from analysis.store.io import SUMMARY_TAG
-from bench.tracking.server import MissingError, Run, Server, translated
+from bench.tracking.server import MissingError, Server, translated
+from bench.tracking.spool import Run
 from bench.tracking.study import NOTE, Published, description, refreshed, tags
 
 SUMMARY = "summary"
@@ -53,10 +54,10 @@ class Showcase:
 
     def settled(self, summary: str) -> bool:
         """Return whether this is the summary run that stays: the oldest; others, made at the same time, are deleted."""
-        first, *others = self._summaries()
-        for other in others:
+        found = self._summaries()
+        for other in found[1:]:
             self._server.remove(other.id, SUMMARY_TAG)
-        return first.id == summary
+        return summary in [run.id for run in found[:1]]
 
     def _summaries(self) -> list[Run]:
         return sorted(self._server.runs(**{SUMMARY_TAG: "true"}), key=lambda run: (run.started, run.id))

@@ -14,7 +14,7 @@ from bench.tracking.record import FAILURE_TAG, PROGRESS_TAG, Record, attempt
 from bench.tracking.server import AbsentError, Server, UnavailableError
 from bench.tracking.spool import FINISHED, ClaimTakenError, Spool, locked, spools
 from bench.tracking.states import HOST_TAG, RunState, choose, state
-from bench.tracking.upload import Courier, bring_in, patiently
+from bench.tracking.upload import bring_in, patiently
 
 START_SECONDS = 120.0
 """For which a cell waits at its start for a server that answered before, as while it is restarted; ours."""
@@ -156,7 +156,7 @@ class Store:
     def _bring_in(self, cell_hash: str, place: str) -> None:
         for spool in self._spools(cell_hash):
             try:
-                bring_in(self.server, spool, Claim(self.server, spool, place, self._timing))
+                bring_in(spool, Claim(self.server, spool, place, self._timing))
             except SupersededError as error:
                 logger.warning("%s: %s", cell_hash, error)
 
@@ -192,27 +192,26 @@ class Store:
             spool = Spool.create(
                 folder, cell=cell_hash, experiment=self._experiment, name=name, tags=start, params=params
             )
-            if server is None:
-                yield from attempt(Record(spool, self._experiment))
-                return
-            claim = Claim(server, spool, place, self._timing)
+            claim = Claim(server, spool, place, self._timing) if server is not None else None
+            record = Record(spool, self._experiment, claim)
             try:
-                yield from attempt(Record(spool, self._experiment, self._begun(server, spool, claim)))
+                _begin(record, claim)
+                yield from attempt(record)
             finally:
-                claim.release()
+                if claim is not None:
+                    claim.release()
 
-    @staticmethod
-    def _begun(server: Server, spool: Spool, claim: Claim) -> Courier:
-        """The courier of an attempt that has its cell and whose first entries are uploaded."""
-        courier = Courier(server, spool, claim)
-        try:
+
+def _begin(record: Record, claim: Claim | None) -> None:
+    """Claims the cell and uploads the attempt's first entries; an attempt that cannot begin is removed."""
+    try:
+        if claim is not None:
             patiently(claim.acquire, START_SECONDS)
-            patiently(courier.start, START_SECONDS)
-        except SupersededError as error:
-            spool.remove()
-            raise ClaimTakenError(f"the cell was finished meanwhile: {error}") from None
-        except BaseException:
+        patiently(record.start, START_SECONDS)
+    except BaseException as error:
+        if claim is not None:
             claim.release(keep=False)
-            spool.remove()  # nothing was trained: there is nothing to bring in later
-            raise
-        return courier
+        record.remove()  # nothing was trained: there is nothing to bring in later
+        if isinstance(error, SupersededError):
+            raise ClaimTakenError(f"the cell was finished meanwhile: {error}") from None
+        raise

@@ -1,24 +1,21 @@
 """Uploads what an attempt recorded from its folder to MLflow: once, however often it is tried."""
 
-import logging
-import threading
 import time
 from collections.abc import Callable, Iterator
 from itertools import groupby
 from typing import TypeVar
 
-from bench.tracking.claim import Claim, ClaimLostError, SupersededError
-from bench.tracking.server import PER_CALL, MissingError, Point, RefusedError, Server, UnavailableError
+from bench.tracking.claim import Claim, SupersededError
+from bench.tracking.server import PER_CALL, MissingError, Point, RefusedError, UnavailableError
 from bench.tracking.spool import FINISHED, KILLED, RUNNING, Entry, Position, Spool
 
-PAUSES = (1.0, 30.0)
-"""Seconds between two tries at a server that is away: at first, and at most (doubled in between)."""
+PAUSE_SECONDS = 1.0
+"""Between two tries at a server that is away."""
 
 T = TypeVar("T")
-logger = logging.getLogger(__name__)
 
 
-def upload(server: Server, spool: Spool, claim: Claim) -> None:
+def upload(spool: Spool, claim: Claim) -> None:
     """Brings everything in the folder into the run that is claimed, from where an earlier call stopped.
 
     The caller holds the lock of the attempt's cell. What is uploaded when an error comes is not uploaded again.
@@ -37,11 +34,11 @@ def upload(server: Server, spool: Spool, claim: Claim) -> None:
     for end, entries in _batches(spool, position.offset):
         claim.ensure()
         try:
-            _send(server, spool, claim, entries)
+            _send(spool, claim, entries)
         except (MissingError, RefusedError):  # servers with users forbid what is not there
             if not claim.renew():
                 raise
-            return upload(server, spool, claim)
+            return upload(spool, claim)
         spool.advance(Position(end, claim.run_id))
         if entries[-1].get("status") == FINISHED:
             spool.drop_files()
@@ -58,8 +55,8 @@ def _batches(spool: Spool, offset: int) -> Iterator[tuple[int, list[Entry]]]:
             yield part[-1][0], [entry for _, entry in part]
 
 
-def _send(server: Server, spool: Spool, claim: Claim, entries: list[Entry]) -> None:
-    run_id, last = claim.run_id, entries[-1]
+def _send(spool: Spool, claim: Claim, entries: list[Entry]) -> None:
+    server, run_id, last = claim.server, claim.run_id, entries[-1]
     tags = {key: value for entry in entries for key, value in entry.get("tags", {}).items()}
     match last["kind"]:
         case "start":  # a param cannot change: a later attempt's, on another machine, do not replace the first one's
@@ -82,7 +79,7 @@ def _send(server: Server, spool: Spool, claim: Claim, entries: list[Entry]) -> N
             server.end(run_id, last["status"], last["time"])
 
 
-def bring_in(server: Server, spool: Spool, claim: Claim) -> str:
+def bring_in(spool: Spool, claim: Claim) -> str:
     """Returns the id of the run that an attempt which is over was uploaded to; without an end it was killed.
 
     Args:
@@ -96,7 +93,7 @@ def bring_in(server: Server, spool: Spool, claim: Claim) -> str:
         claim.acquire(adopt=status == FINISHED)
         if status == RUNNING:
             spool.end(KILLED)
-        upload(server, spool, claim)
+        upload(spool, claim)
     except SupersededError as error:
         if status == FINISHED:
             raise SupersededError(f"{error}; this one is kept in {spool.set_aside()}") from None
@@ -105,56 +102,6 @@ def bring_in(server: Server, spool: Spool, claim: Claim) -> str:
     finally:
         claim.release()
     return claim.run_id
-
-
-class Courier:
-    """Uploads an attempt from a thread of its own while it is written, so that training never waits for the server.
-
-    The caller holds the attempt's cell: its lock, and the claim.
-    """
-
-    def __init__(self, server: Server, spool: Spool, claim: Claim) -> None:
-        self.server, self._spool, self.claim = server, spool, claim
-        self._wake, self._stop = threading.Event(), threading.Event()
-        self._thread = threading.Thread(target=self._carry, name=f"courier {spool.id}", daemon=True)
-
-    def start(self) -> None:
-        """Uploads the attempt's first entries, and begins the thread."""
-        self._upload()
-        self._thread.start()
-
-    def wake(self) -> None:
-        """Says that there is something new."""
-        self._wake.set()
-
-    def _upload(self) -> None:
-        upload(self.server, self._spool, self.claim)
-
-    def _carry(self) -> None:
-        pause = PAUSES[0]
-        while self._wake.wait() and not self._stop.is_set():
-            self._wake.clear()
-            try:
-                self._upload()
-                pause = PAUSES[0]
-            except ClaimLostError:
-                return  # the training learns of it from the claim
-            except (UnavailableError, MissingError) as error:
-                logger.info("not uploaded yet: %s", error)
-                self._stop.wait(pause)
-                pause = min(2 * pause, PAUSES[1])
-                self._wake.set()
-
-    def close(self, seconds: float) -> str:
-        """Returns why not everything was uploaded, after trying for so long; "" where it was."""
-        self._stop.set()
-        self._wake.set()
-        self._thread.join()
-        try:
-            patiently(self._upload, seconds)
-        except (UnavailableError, MissingError) as error:
-            return str(error)
-        return ""
 
 
 def patiently(action: Callable[[], T], seconds: float) -> T:
@@ -174,4 +121,4 @@ def patiently(action: Callable[[], T], seconds: float) -> T:
         except (UnavailableError, MissingError):
             if time.monotonic() > until:
                 raise
-            time.sleep(PAUSES[0])
+            time.sleep(PAUSE_SECONDS)

@@ -28,7 +28,8 @@ from bench.cells.runner import run_cell
 from bench.data.decode import BadImage
 from bench.errors import ConfigError
 from bench.publish import choose, main, read_report
-from bench.tracking.server import Run, Server
+from bench.tracking.server import Server
+from bench.tracking.spool import Run
 from bench.tracking.stores import store_of
 from tests import told
 from tests.bench.recording import PROJECT, copy_database, free_port, mlflow_server

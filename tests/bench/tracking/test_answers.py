@@ -25,7 +25,7 @@ from bench.tracking.upload import patiently
 from tests import told
 from tests.bench.recording import grant, password, server_with_users
 
-QUICK = Timing(beat=0.2, lease=1.0, poll=0.1)
+QUICK = Timing(beat=0.2, lease=10.0, poll=0.1)
 PLAIN = "API request to endpoint /api failed with error code {} != 200. Response body: 'x'"
 
 

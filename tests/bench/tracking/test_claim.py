@@ -12,8 +12,8 @@ import pytest
 
 from bench.tracking import claim as module
 from bench.tracking.claim import CLAIM, HOLDER_TAG, Claim, ClaimLostError, SupersededError, Timing, read, rivals
-from bench.tracking.server import MissingError, Run, Server, UnavailableError
-from bench.tracking.spool import ClaimTakenError, Spool
+from bench.tracking.server import MissingError, Server, UnavailableError
+from bench.tracking.spool import ClaimTakenError, Run, Spool
 from bench.tracking.store import Store
 from bench.tracking.upload import upload
 from tests.bench.recording import EXPERIMENT, workers
@@ -311,6 +311,15 @@ def test_of_many_that_race_for_a_cell_one_gets_it_whatever_comes_between(tmp_pat
         assert len(server.held) <= 1, "a worker that stepped back left its run"
 
 
+def test_a_claim_that_could_not_be_taken_back_is_taken_back_later(server, holder):
+    one = holder(server)
+    server.away = True
+    one.release()
+    server.away = False
+    one.release()
+    assert [left.id for left in rivals(server.runs(cell="c1"))] == [""]
+
+
 def test_a_run_that_was_deleted_is_made_again_by_its_holder(server, holder, claim):
     one = holder(server)
     gone = one.run_id
@@ -419,6 +428,6 @@ def test_a_loser_s_upload_goes_nowhere(uri, tmp_path, claim, holder):
     spool.metrics({"loss": 99.0}, 1)
     spool.end("FINISHED")
     with pytest.raises(ClaimLostError):
-        upload(server, spool, silent)
+        upload(spool, silent)
     (run,) = mlflow.MlflowClient(uri).search_runs([server.experiment_id], "tags.cell = 'lost'")
     assert (run.info.status, run.data.metrics) == ("RUNNING", {})

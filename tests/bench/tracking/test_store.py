@@ -36,7 +36,8 @@ def store(migrated, tmp_path):
 def away(store, monkeypatch):
     """Takes the server away, by a call, and brings it back by another."""
     monkeypatch.setattr("bench.tracking.record.END_SECONDS", 0.0)
-    monkeypatch.setattr("bench.tracking.upload.PAUSES", (0.01, 0.02))
+    monkeypatch.setattr("bench.tracking.record.PAUSES", (0.01, 0.02))
+    monkeypatch.setattr("bench.tracking.upload.PAUSE_SECONDS", 0.01)
     real = {name: getattr(store.server, name) for name in ("log", "upload", "end", "untag", "run", "runs")}
 
     def take(*_, **__):
@@ -218,7 +219,7 @@ def test_a_server_that_comes_back_during_the_run_gets_everything_without_a_word(
 
 
 def test_a_look_at_many_cells_waits_for_a_server_that_is_restarted(store, monkeypatch):
-    monkeypatch.setattr("bench.tracking.upload.PAUSES", (0.0, 0.0))
+    monkeypatch.setattr("bench.tracking.upload.PAUSE_SECONDS", 0.0)
     with store.run("c1", "n", {"cell": "c1"}, {}):
         pass
     answers = iter([UnavailableError("gone"), UnavailableError("gone"), store.server.cells()])
@@ -258,7 +259,8 @@ def test_a_run_that_was_deleted_meanwhile_is_made_again(store, away):
 
 def test_a_server_that_is_away_at_the_start_leaves_nothing_behind(store, away, tmp_path, monkeypatch):
     monkeypatch.setattr("bench.tracking.store.START_SECONDS", 0.0)
-    monkeypatch.setattr("bench.tracking.upload.PAUSES", (0.01, 0.02))
+    monkeypatch.setattr("bench.tracking.record.PAUSES", (0.01, 0.02))
+    monkeypatch.setattr("bench.tracking.upload.PAUSE_SECONDS", 0.01)
     create = store.server.create_run
     store.server.create_run = lambda *_: (_ for _ in ()).throw(UnavailableError("gone"))
     with pytest.raises(UnavailableError), store.run("c1", "n", {"cell": "c1"}, {}):
