@@ -28,6 +28,7 @@ from bench.cells.runner import run_cell
 from bench.data.decode import BadImage
 from bench.errors import ConfigError
 from bench.publish import choose, main, read_report
+from bench.sweeps.plan import plan
 from bench.tracking.server import Server
 from bench.tracking.spool import Run
 from bench.tracking.stores import store_of
@@ -258,8 +259,10 @@ def test_published_twice_at_once_through_a_server_it_has_one_summary_run(publish
     with mlflow_server(f"sqlite:///{tmp_path}/mlflow.db", tmp_path) as mlflow:
         server = Server(mlflow.uri, EXPERIMENT)
         server.client.delete_run(summary_of(server).id)
+        settings = plan([*words, f"tracking.uri={mlflow.uri}"], "publish").configs[0]
         with ThreadPoolExecutor(2) as pool:
-            assert list(pool.map(main, [[*words, f"tracking.uri={mlflow.uri}"]] * 2)) == [0, 0]
+            said = list(pool.map(bench.publish.publish, [settings] * 2))
+        assert said[0][0] == said[1][0]
         summary = summary_of(server)
         assert summary.status == "FINISHED"
         assert server.download(summary.id, "report/index.html").read_bytes()
