@@ -15,10 +15,9 @@ from bench.overrides import typed
 from bench.tracking.claim import HEARTBEAT_TAG, Claim, ClaimLostError
 from bench.tracking.server import MissingError, UnavailableError
 from bench.tracking.spool import FAILED, FINISHED, KILLED, Spool
+from bench.tracking.states import FAILURE_TAG, PROGRESS_TAG, SPEED_TAG
 from bench.tracking.upload import patiently, upload
 
-FAILURE_TAG = "failure"
-PROGRESS_TAG, SPEED_TAG = "progress", "images_per_second"
 TAG_CHARACTERS = 5000
 """Of a failure's tag; MLflow takes 8,000, servers before 3 took 5,000."""
 HEARTBEAT_SECONDS = 30.0

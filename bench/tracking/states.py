@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.tracking.claim import CLAIM, HEARTBEAT_TAG, read
-from bench.tracking.record import FAILURE_TAG, PROGRESS_TAG, SPEED_TAG
 from bench.tracking.spool import FINISHED, RUNNING, Run
 
-HOST_TAG = "host"
+FAILURE_TAG, HOST_TAG, PROGRESS_TAG, SPEED_TAG = "failure", "host", "progress", "images_per_second"
 NAN = float("nan")
 RANK = {FINISHED: 2, RUNNING: 1}
 """Of several runs of a cell, which counts."""

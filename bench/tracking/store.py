@@ -10,10 +10,10 @@ from typing import Any
 
 from bench.errors import TrackingError
 from bench.tracking.claim import TIMING, Claim, ClaimLostError, SupersededError, Timing
-from bench.tracking.record import FAILURE_TAG, PROGRESS_TAG, Record, attempt
+from bench.tracking.record import Record, attempt
 from bench.tracking.server import AbsentError, Server, UnavailableError
 from bench.tracking.spool import FINISHED, ClaimTakenError, Spool, locked, spools
-from bench.tracking.states import HOST_TAG, RunState, choose, state
+from bench.tracking.states import FAILURE_TAG, HOST_TAG, PROGRESS_TAG, RunState, choose, state
 from bench.tracking.upload import bring_in, patiently
 
 START_SECONDS = 120.0
