@@ -230,10 +230,10 @@ class Claim:
         """Asks the server whether the cell is still this worker's, and tells it that this worker lives."""
         with self._lock:
             self.check()
-            now = time.monotonic()
+            now, held = time.monotonic(), self._held  # before the look: what is won meanwhile is not in it
             with contextlib.suppress(MissingError):  # the run was deleted: the upload makes another
                 run = self.server.run(self.run_id)
-                if self._held and not (self._owns(run) and (self._tag in run.tags or not self._asking)):
+                if held and not (self._owns(run) and (self._tag in run.tags or not self._asking)):
                     self._lose(
                         f"cell {self._told.cell} went to another worker, as this one was not heard of for "
                         f"{self._timing.lease:g} s (it was stopped, or cut off from the tracking server); it stops "

@@ -311,6 +311,22 @@ def test_of_many_that_race_for_a_cell_one_gets_it_whatever_comes_between(tmp_pat
         assert len(server.held) <= 1, "a worker that stepped back left its run"
 
 
+def test_a_beat_that_looked_before_the_cell_was_won_loses_nothing(server, claim):
+    one, run = claim(server, timing=SLOW), server.run
+
+    def overtaken(run_id):
+        seen = run(run_id)
+        server.run = run
+        one._win()
+        return seen
+
+    one._ask([])
+    server.run = overtaken
+    one.confirm()
+    one.check()
+    assert server.run(one.run_id).tags[HOLDER_TAG] == one._attempt
+
+
 def test_a_claim_that_could_not_be_taken_back_is_taken_back_later(server, holder):
     one = holder(server)
     server.away = True
