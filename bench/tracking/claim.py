@@ -230,9 +230,10 @@ class Claim:
         """Asks the server whether the cell is still this worker's, and tells it that this worker lives."""
         with self._lock:
             self.check()
-            now, held = time.monotonic(), self._held  # before the look: what is won meanwhile is not in it
+            # In this order, before the look: what is won meanwhile, perhaps of another run, is not in it.
+            now, run_id, held = time.monotonic(), self.run_id, self._held
             with contextlib.suppress(MissingError):  # the run was deleted: the upload makes another
-                run = self.server.run(self.run_id)
+                run = self.server.run(run_id)
                 if held and not (self._owns(run) and (self._tag in run.tags or not self._asking)):
                     self._lose(
                         f"cell {self._told.cell} went to another worker, as this one was not heard of for "
@@ -240,7 +241,7 @@ class Claim:
                         "here and records nothing more of the cell"
                     )
                 if not self._stop.is_set():
-                    self.server.log(self.run_id, tags={self._tag: self._said()})
+                    self.server.log(run_id, tags={self._tag: self._said()})
             self._heard = now
 
     def _lose(self, why: str) -> None:
