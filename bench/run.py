@@ -5,7 +5,6 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import hydra
@@ -154,21 +153,15 @@ def _say_crashed(crashed: Sequence[str]) -> None:
 
 
 def _bring_in(sweep: Sweep) -> None:
-    """Asks whether cells can be recorded, and tidies up after this machine's earlier workers.
-
-    What they could not upload is brought in, and the claims of those that died are given back.
-    """
+    """Asks whether cells can be recorded, and uploads what this machine's earlier workers could not."""
     from bench.paths import in_project
     from bench.sync import sync
-    from bench.tracking.claims import bury
-    from bench.tracking.server import UnavailableError
-    from bench.tracking.stores import store_of
+    from bench.tracking.stores import distinct, store_of
 
-    for store in {store_of(one) for one in sweep.configs if not one.tracking.offline}:
-        store.check_writable()
-        with suppress(UnavailableError):
-            bury(store.server)
-    for uri, outputs in {(one.tracking.uri, one.outputs) for one in sweep.configs if not one.tracking.offline}:
+    online = distinct([one for one in sweep.configs if not one.tracking.offline])
+    for one in online.values():
+        store_of(one).check_writable()
+    for uri, outputs in {(one.tracking.uri, one.outputs) for one in online.values()}:
         for outcome in sync(uri, in_project(outputs)):
             console.print(f"{outcome.name}: {outcome.said}", soft_wrap=True, highlight=False, markup=False)
 

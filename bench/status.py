@@ -78,14 +78,15 @@ def _defined(value: Any) -> Any:
 def _watch(sweep: Sweep) -> int:
     """Looks until all are done; a server that is away, as while it is restarted, is waited for."""
     from bench.sweeps.closing import states_table
-    from bench.sweeps.survey import survey
+    from bench.sweeps.survey import stores, survey
     from bench.tracking.server import RefusedError, UnavailableError
 
+    opened = stores(sweep.configs)
     with suppress(KeyboardInterrupt), Live(auto_refresh=False) as live:
         while True:
             now = time.time()
             try:
-                cells = survey(sweep.configs, now=now)
+                cells = survey(sweep.configs, now=now, opened=opened)
             except RefusedError:
                 raise
             except UnavailableError as error:

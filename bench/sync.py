@@ -1,6 +1,7 @@
 """`python -m bench.sync [tracking.uri=...] [outputs=DIR]`: brings in what was recorded without a tracking server."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -49,34 +50,41 @@ def sync(uri: str, outputs: Path) -> Iterator[Outcome]:
 
     servers: dict[str, Server] = {}
     for spool in spools(outputs):
-        with spool.held() as free:
-            if not spool.exists or spool.uploaded:
+        with suppress(FileNotFoundError):  # whoever holds it removed it meanwhile
+            if spool.uploaded:
                 continue
-            told = spool.summary()
-            if not free:
-                yield Outcome(told.name, "is being trained or brought in by another process", settled=True)
-                continue
-            if told.experiment not in servers:
+            name, experiment = spool.run().name, spool.experiment
+            if experiment not in servers:
                 try:
-                    servers[told.experiment] = Server(uri, told.experiment)
+                    servers[experiment] = Server(uri, experiment)
                 except RefusedError as error:  # of this experiment; others may be recorded in
-                    yield Outcome(told.name, f"not brought in: {error}", settled=False)
+                    yield Outcome(name, f"not brought in: {error}", settled=False)
                     continue
-            said, settled = _bring_in(servers[told.experiment], spool, told.cell)
-            yield Outcome(told.name, said, settled)
+            said, settled = _bring_in(servers[experiment], spool)
+            if said:
+                yield Outcome(name, said, settled)
 
 
-def _bring_in(server: "Server", spool: "Spool", cell: str) -> tuple[str, bool]:
-    from bench.tracking.claims import ClaimLostError, ClaimTakenError, acquire
-    from bench.tracking.delivery import SupersededError, bring_in
-    from bench.tracking.server import UnavailableError
+def _bring_in(server: "Server", spool: "Spool") -> tuple[str, bool]:
+    from bench.tracking.spool import ClaimTakenError, locked
 
     try:
-        claim = acquire(server, cell)
-        try:
-            return f"brought in, as run {bring_in(server, spool, claim.ensure)}", True
-        finally:
-            claim.release()
+        with locked(spool.folder.parents[1], server.experiment) as place:
+            return _uploaded(server, spool, place)
+    except ClaimTakenError:
+        return "is being trained or uploaded by another process", True
+
+
+def _uploaded(server: "Server", spool: "Spool", place: str) -> tuple[str, bool]:
+    from bench.tracking.claim import Claim, ClaimLostError, SupersededError
+    from bench.tracking.server import UnavailableError
+    from bench.tracking.spool import ClaimTakenError
+    from bench.tracking.upload import bring_in
+
+    if not spool.exists or spool.uploaded:
+        return "", True  # by another process, meanwhile
+    try:
+        return f"brought in, as run {bring_in(spool, Claim(server, spool, place))}", True
     except SupersededError as error:
         return str(error), True
     except (ClaimTakenError, ClaimLostError, UnavailableError) as error:

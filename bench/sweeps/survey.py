@@ -1,7 +1,7 @@
 """How far the cells of a sweep are, from what the tracking store holds: one question for all of them."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -11,11 +11,12 @@ from bench.data.sets import DataSet, open_dataset
 from bench.errors import BenchError, NotMadeError
 from bench.networks.registry import architecture
 from bench.schema import Config
+from bench.tracking.claim import SILENT_SECONDS
 from bench.tracking.store import RunState, Store
-from bench.tracking.stores import store_of
+from bench.tracking.stores import distinct, place, store_of
 
-SILENT_SECONDS = 300.0
-"""A cell that is said to run and was not heard of for so long was interrupted; it beats every half minute."""
+Stores = Mapping[tuple[str, str, str, bool], Store]
+"""What configurations name as their stores, each opened once."""
 
 
 @dataclass(frozen=True)
@@ -39,26 +40,38 @@ class CellState:
     problem: str
 
 
-def survey(configs: Sequence[Config], *, now: float, make: bool = False) -> list[CellState]:
-    """The state of each configuration's cell, in their order; makes neither store nor experiment.
+def stores(configs: Sequence[Config]) -> Stores:
+    """Open the stores that configurations name, each once; makes neither store nor experiment.
+
+    Raises:
+        TrackingError: one cannot be used.
+    """
+    return {key: store_of(config, create=False) for key, config in distinct(configs).items()}
+
+
+def survey(
+    configs: Sequence[Config], *, now: float, make: bool = False, opened: Stores | None = None
+) -> list[CellState]:
+    """The state of each configuration's cell, in their order.
 
     Args:
         now: seconds since 1970.
         make: whether a generated data set is generated, and weights are fetched; else nothing is written anywhere.
+        opened: the stores that they name; None opens them.
 
     Raises:
         TrackingError: a store cannot be used.
     """
-    opened: dict[str, DataSet | BenchError] = {}
-    cells = [(config, store_of(config, create=False), *_cell(config, opened, make)) for config in configs]
-    hashes: dict[Store, list[str]] = {}
-    for _, store, cell, _ in cells:
-        hashes.setdefault(store, []).append(cell)
-    runs = {store: store.states(wanted) for store, wanted in hashes.items()}
-    return [_state(config, cell, problem, runs[store].get(cell), now) for config, store, cell, problem in cells]
+    opened = stores(configs) if opened is None else opened
+    data: dict[str, DataSet | BenchError] = {}
+    cells = [(config, *_cell(config, opened[place(config)], data, make)) for config in configs]
+    runs = {key: store.states() for key, store in opened.items()}
+    return [_state(config, cell, problem, runs[place(config)].get(cell), now) for config, cell, problem in cells]
 
 
-def _cell(config: Config, opened: dict[str, DataSet | BenchError], make: bool) -> tuple[str, BenchError | None]:
+def _cell(
+    config: Config, store: Store, opened: dict[str, DataSet | BenchError], make: bool
+) -> tuple[str, BenchError | None]:
     """(hash, problem); `opened` keeps data sets from being read once a cell."""
     key = repr((config.data, config.evaluation.tasks))
     if key not in opened:
@@ -70,7 +83,7 @@ def _cell(config: Config, opened: dict[str, DataSet | BenchError], make: bool) -
     if isinstance(data, BenchError):
         return "", data
     try:
-        return identify(config, data, store_of(config, create=False), fetch=make).cell.hash, None
+        return identify(config, data, store, fetch=make).cell.hash, None
     except BenchError as error:
         return "", error
 

@@ -28,7 +28,7 @@ def work(composed: DictConfig) -> float:
     from bench.cells.runner import run_cell
     from bench.errors import BenchError
     from bench.quiet import quiet
-    from bench.tracking.claims import ClaimTakenError
+    from bench.tracking.spool import ClaimTakenError
     from bench.tracking.stores import store_of
     from bench.training.interrupts import GpuLost
 

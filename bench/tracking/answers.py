@@ -23,7 +23,7 @@ class AbsentError(TrackingError):
 
 
 class MissingError(TrackingError):
-    """The store has no such run, claim or artifact."""
+    """The store has no such run, tag or artifact."""
 
 
 class TakenError(TrackingError):

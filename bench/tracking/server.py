@@ -4,16 +4,18 @@ import gc
 import logging
 import os
 import sqlite3
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import mlflow
 from mlflow.entities import Metric, Param, RunTag
 from mlflow.entities import Run as MlflowRun
 from mlflow.exceptions import MlflowException
-from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME
 
 from analysis.errors import AnalysisError
 from analysis.store.answers import absent, deleted
@@ -22,11 +24,11 @@ from bench.errors import TrackingError
 from bench.tracking.answers import AbsentError as AbsentError
 from bench.tracking.answers import MissingError as MissingError
 from bench.tracking.answers import RefusedError as RefusedError
-from bench.tracking.answers import TakenError as TakenError
 from bench.tracking.answers import UnavailableError as UnavailableError
 from bench.tracking.answers import translated as translated
 from bench.tracking.copies import copies
 from bench.tracking.databases import check_answer, check_there, follow, prepared
+from bench.tracking.spool import NAME_TAG, Run
 from bench.tracking.study import NOTE, description, tags
 
 SETTINGS = {
@@ -39,12 +41,10 @@ SETTINGS = {
 doubling) holds one call up for many minutes; what fails here is tried again later, from the spool."""
 PER_CALL = 100
 """MLflow's limit on the params, and on the tags, of one log_batch; it takes 1,000 metrics."""
+AT_ONCE = 4
+"""Questions of one process at a time: `mlflow server` has four workers where nothing else is said."""
 PAGE = 250
 """Runs of one answer: a busy server works for seconds on a thousand, and MLFLOW_HTTP_REQUEST_TIMEOUT is over."""
-MOST_CLAIMS = 1000
-"""Of one answer; as many cells in training at once. MLflow's limit."""
-CLAIM = "training-"
-CLAIM_NOTE = "A cell that is being trained; gone when it ends. Not a model: only names of models are unique."
 
 
 @dataclass(frozen=True)
@@ -55,18 +55,6 @@ class Point:
     value: float
     time: int
     step: int
-
-
-@dataclass(frozen=True)
-class Run:
-    """A run as the store holds it; `started` in milliseconds since 1970, `metrics` the last value of each."""
-
-    id: str
-    status: str
-    started: int
-    tags: Mapping[str, str]
-    params: Mapping[str, str]
-    metrics: Mapping[str, float]
 
 
 def _run(run: MlflowRun) -> Run:
@@ -119,7 +107,6 @@ class Server:
             with prepared(self.uri, create=create), translated():
                 self._client = mlflow.MlflowClient(self.uri, registry_uri=self.uri)
                 self.experiment_id = self._experiment(create=create)
-                self._claim = f"{CLAIM}{self.experiment_id}-"
         except (RefusedError, AbsentError) as error:
             raise type(error)(mask(f"tracking.uri={self.uri}: {error}")) from None
         except (TrackingError, AnalysisError, OSError, sqlite3.Error, ImportError) as error:  # ImportError: a driver
@@ -158,17 +145,20 @@ class Server:
 
     @property
     def client(self) -> mlflow.MlflowClient:
-        """MLflow's own, for `bench.tracking.showcase` and `bench.tracking.asked`."""
+        """MLflow's own, for `bench.tracking.showcase`."""
         return self._client
 
-    def runs(self, cell: str | None = None) -> list[Run]:
-        """The runs of a cell, or all, latest first; PAGE at a time."""
-        wanted = "" if cell is None else f"tags.cell = '{cell}'"
+    def runs(self, **tags: str) -> list[Run]:
+        """The runs with these tags, or all, latest first; PAGE at a time."""
+        if self.absent:
+            return []
+        with _collector_paused():
+            return self._search(" and ".join(f"tags.{key} = '{value}'" for key, value in tags.items()))
+
+    def _search(self, wanted: str) -> list[Run]:
         found: list[Run] = []
         token: str | None = None
-        if self.absent:
-            return found
-        with translated(), _collector_paused():
+        with translated():
             while True:
                 page = self._client.search_runs(
                     [self.experiment_id], wanted, max_results=PAGE,
@@ -178,6 +168,17 @@ class Server:
                 token = page.token
                 if not token:
                     return found
+
+    def cells(self) -> list[Run]:
+        """The runs of all cells, a cell's latest first; a server of several processes is asked several things at once.
+
+        A cell is a hash, and its first digit says which question it belongs to.
+        """
+        if self.absent:
+            return []
+        wanted = (f"tags.cell LIKE '{digit}%'" for digit in "0123456789abcdef")
+        with _collector_paused(), ThreadPoolExecutor(AT_ONCE) as pool:
+            return list(chain.from_iterable(pool.map(self._search, wanted)))
 
     def run(self, run_id: str) -> Run:
         """One run.
@@ -194,7 +195,7 @@ class Server:
     def create_run(self, name: str, tags: Mapping[str, str], started: int) -> str:
         """The id of a new run called `name`, with these `tags`; `started` in milliseconds since 1970."""
         with translated():
-            run = self._client.create_run(self.experiment_id, started, {**tags, MLFLOW_RUN_NAME: name})
+            run = self._client.create_run(self.experiment_id, started, {**tags, NAME_TAG: name})
         return str(run.info.run_id)
 
     def log(
@@ -260,33 +261,37 @@ class Server:
                 return here / path
             return Path(self._client.download_artifacts(run_id, path, copies(run_id)))
 
-    def create_claim(self, name: str, tags: Mapping[str, str]) -> None:
-        """Makes a claim, with its tags in the same transaction.
+    def untag(self, run_id: str, key: str) -> None:
+        """Removes the tag `key` of the run `run_id`.
 
         Raises:
-            TakenError: there is one of this name. MLflow keeps names of registered models unique: of several processes
-                that ask at once, one succeeds.
+            MissingError: there is no such run, or no such tag.
         """
         with translated():
-            self._client.create_registered_model(self._claim + name, dict(tags), CLAIM_NOTE)
+            self._client.delete_tag(run_id, key)
 
-    def claims(self, prefix: str) -> dict[str, Mapping[str, str]]:
-        """The tags of every claim whose name begins so, by name."""
-        with translated():
-            named = f"name LIKE '{self._claim}{prefix}%'"
-            found = self._client.search_registered_models(named, max_results=MOST_CLAIMS)
-        return {model.name.removeprefix(self._claim): model.tags for model in found}
+    def remove(self, run_id: str, tag: str) -> None:
+        """Deletes the run `run_id`; where this user may not, it ends as KILLED and without the `tag` it is found by."""
+        try:
+            with translated():
+                self._client.delete_run(run_id)
+        except MissingError:
+            return
+        except RefusedError:
+            self.untag(run_id, tag)
+            self.end(run_id, "KILLED", round(time.time() * 1000))
 
-    def mark_claim(self, name: str, key: str, value: str) -> None:
-        """Sets the tag `key` of the claim `name` to `value`.
+    def check_writable(self) -> None:
+        """Returns where runs can be recorded; nothing is left of the question.
 
         Raises:
-            MissingError: the claim is gone.
+            RefusedError: naming who may not record, and where.
         """
-        with translated():
-            self._client.set_registered_model_tag(self._claim + name, key, value)
-
-    def delete_claim(self, name: str) -> None:
-        """Removes a claim, if it is there."""
-        with suppress(MissingError), translated():
-            self._client.delete_registered_model(self._claim + name)
+        key, value = next(iter(tags().items()))
+        try:
+            with translated():
+                there = self._client.get_experiment(self.experiment_id).tags
+                self._client.set_experiment_tag(self.experiment_id, key, there.get(key, value))
+        except RefusedError as error:
+            where = mask(f"experiment {self.experiment} of {self.uri} cannot be recorded in")
+            raise RefusedError(f"{where}: {error}. Another can be given as tracking.experiment=NAME") from None

@@ -11,6 +11,7 @@ from mlflow.store.artifact.artifact_repository_registry import get_artifact_repo
 
 from analysis.store.io import SUMMARY_TAG
 from bench.tracking.server import MissingError, Server, translated
+from bench.tracking.spool import Run
 from bench.tracking.study import NOTE, Published, description, refreshed, tags
 
 SUMMARY = "summary"
@@ -44,13 +45,22 @@ class Showcase:
                 self._client.set_experiment_tag(server.experiment_id, key, value)
 
     def summary(self, marks: Mapping[str, str]) -> str:
-        """The id of the one summary run, made where there is none, with these tags."""
-        found = [run for run in self._server.runs() if run.tags.get(SUMMARY_TAG) == "true"]
-        now = round(time.time() * 1000)
-        run_id = found[-1].id if found else self._server.create_run(SUMMARY, {SUMMARY_TAG: "true"}, now)
+        """The id of the summary run, made where there is none, with these tags."""
+        found, now = self._summaries(), round(time.time() * 1000)
+        run_id = found[0].id if found else self._server.create_run(SUMMARY, {SUMMARY_TAG: "true"}, now)
         self._server.log(run_id, tags=marks)
         self._server.end(run_id, "FINISHED", now)
         return run_id
+
+    def settled(self, summary: str) -> bool:
+        """Return whether this is the summary run that stays: the oldest; others, made at the same time, are deleted."""
+        found = self._summaries()
+        for other in found[1:]:
+            self._server.remove(other.id, SUMMARY_TAG)
+        return summary in [run.id for run in found[:1]]
+
+    def _summaries(self) -> list[Run]:
+        return sorted(self._server.runs(**{SUMMARY_TAG: "true"}), key=lambda run: (run.started, run.id))
 
     def replace_folder(self, run_id: str, folder: Path, path: str) -> None:
         """Stores a folder as the run's artifacts below `path`, and removes what lay there and is not in it.

@@ -1,13 +1,15 @@
 """What one attempt at a cell records, kept in a folder of its own before any tracking server sees it.
 
 The folder holds `journal.jsonl` (one entry a line, only ever appended to), `files/` (the artifacts, under the paths
-that they have in the run), `position.json` (how much of the journal was uploaded, and to which run) and `lock` (held by
-the attempt while it lives, and by whoever uploads it afterwards). An attempt is written by one process alone.
+that they have in the run) and `position.json` (how much of the journal was uploaded, and to which run). An attempt is
+written by one process alone, which holds its cell's lock, as does whoever uploads it afterwards.
 """
 
+import hashlib
 import json
 import os
 import shutil
+import socket
 import tempfile
 import time
 import uuid
@@ -19,13 +21,21 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from bench.errors import StorageError
+from bench.errors import StorageError, TrackingError
 
 RECORD = "record"
 """The folder of a cell's attempts, in the cell's own folder below `outputs`."""
 JOURNAL = "journal.jsonl"
+TAIL = 100
+"""Bytes of a journal that hold its last entry, where that is its end."""
+NAME_TAG = "mlflow.runName"
 FINISHED, FAILED, KILLED, RUNNING = "FINISHED", "FAILED", "KILLED", "RUNNING"
 """MLflow's words for how a run stands."""
+
+
+class ClaimTakenError(TrackingError):
+    """The cell is another worker's, or was finished by one."""
+
 
 Entry = Mapping[str, Any]
 """`kind` (start, tags, metrics, artifact or end), `time` (milliseconds since 1970) and what the kind brings."""
@@ -40,23 +50,31 @@ class Position:
 
 
 @dataclass(frozen=True)
-class Summary:
-    """An attempt as its journal tells it.
+class Run:
+    """A run as MLflow holds it, or an attempt as its journal tells it, which is RUNNING where the journal has no end.
 
     Attributes:
-        status: RUNNING where the journal has no end.
+        id: MLflow's; "" where there is none yet.
         started: milliseconds since 1970.
-        tags: the last value of each.
         metrics: the last value of each.
     """
 
-    cell: str
-    experiment: str
-    name: str
+    id: str
     status: str
     started: int
     tags: Mapping[str, str]
+    params: Mapping[str, str]
     metrics: Mapping[str, float]
+
+    @property
+    def cell(self) -> str:
+        """The cell's hash; "" of a run that is no cell's."""
+        return self.tags.get("cell", "")
+
+    @property
+    def name(self) -> str:
+        """The run's name, or its id where it has none."""
+        return self.tags.get(NAME_TAG) or self.id
 
 
 class Spool:
@@ -79,14 +97,8 @@ class Spool:
 
         Args:
             cell_folder: made where it is not there.
-            cell: its hash.
-            experiment: name of the experiment that the attempt is uploaded to.
-            name: of the run.
-            tags: of the run, at its start.
-            params: of the run, kept as text.
-
-        Raises:
-            StorageError: the folder cannot be written to.
+            experiment: that the attempt is uploaded to.
+            name: of the run, as are tags and params, which are kept as text.
         """
         spool = cls(cell_folder / RECORD / uuid.uuid4().hex)
         texts = {key: str(value) for key, value in params.items()}
@@ -144,16 +156,17 @@ class Spool:
                 offset += len(line)
                 yield offset, json.loads(line)
 
-    def summary(self) -> Summary:
+    def run(self) -> Run:
         """The attempt, told by its whole journal."""
-        tags: dict[str, str] = {}
+        start = next(self.entries())[1]
+        tags: dict[str, str] = {"cell": start["cell"], NAME_TAG: start["name"]}
         metrics: dict[str, float] = {}
-        status, start = RUNNING, next(self.entries())[1]
+        status = RUNNING
         for _, entry in self.entries():
             tags |= entry.get("tags", {})
             metrics |= entry.get("values", {})
             status = entry.get("status", status)
-        return Summary(start["cell"], start["experiment"], start["name"], status, start["time"], tags, metrics)
+        return Run(self.position().run_id, status, start["time"], tags, start["params"], metrics)
 
     @property
     def experiment(self) -> str:
@@ -178,8 +191,11 @@ class Spool:
 
     @property
     def uploaded(self) -> bool:
-        """Whether nothing of the journal is left to upload."""
-        return self.position().offset == self._journal.stat().st_size
+        """Whether the attempt has ended, and nothing of its journal is left to upload."""
+        whole = self._journal.stat().st_size
+        with self._journal.open("rb") as file:
+            file.seek(max(0, whole - TAIL))
+            return self.position().offset == whole and b'{"kind": "end"' in file.read()
 
     def drop_files(self) -> None:
         """Removes the artifacts of an attempt that was uploaded; the journal stays, for who has no server to ask."""
@@ -196,22 +212,41 @@ class Spool:
         """Removes the attempt."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    @contextmanager
-    def held(self) -> Iterator[bool]:
-        """Whether nobody else writes or uploads this attempt; then nobody does in the block.
 
-        The kernel frees the lock of a process that died.
-        """
-        lock = FileLock(self.folder / "lock", blocking=False)
+@contextmanager
+def locked(cell_folder: Path, experiment: str) -> Iterator[str]:
+    """Keeps every other process off a cell's attempts in the block; the kernel frees the lock of one that died.
+
+    Yields the lock's place. Whoever holds it knows that everybody else who held it is gone: the place names the running
+    system and the file, as another machine's kernel may not tell this one of its locks.
+
+    Args:
+        cell_folder: of the cell, below `outputs`; made where it is not there.
+        experiment: whose attempts are meant.
+
+    Raises:
+        ClaimTakenError: another process has the cell.
+        StorageError: the folder cannot be written to.
+    """
+    file = cell_folder / RECORD / f"{hashlib.sha256(experiment.encode()).hexdigest()[:8]}.lock"
+    lock = FileLock(file, blocking=False)
+    with _room_for(file):
+        file.parent.mkdir(parents=True, exist_ok=True)
         try:
             lock.acquire()
         except Timeout:
-            yield False
-            return
-        try:
-            yield True
-        finally:
-            lock.release()
+            raise ClaimTakenError(f"cell {cell_folder.name} is being trained or uploaded by another process") from None
+    try:
+        told = file.stat()
+        yield f"{_system()}:{told.st_dev}:{told.st_ino}"
+    finally:
+        lock.release()
+
+
+def _system() -> str:
+    with suppress(OSError):
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return socket.gethostname()  # not Linux
 
 
 @contextmanager

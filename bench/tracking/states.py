@@ -1,15 +1,17 @@
 """How far a cell's run has come, as a server or this machine's own record tells it."""
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from bench.tracking.record import FAILURE_TAG, HEARTBEAT_TAG, PROGRESS_TAG, SPEED_TAG
-from bench.tracking.server import Run
-from bench.tracking.spool import FINISHED, Spool
+from bench.tracking.claim import CLAIM, HEARTBEAT_TAG, read
+from bench.tracking.spool import FINISHED, RUNNING, Run
 
-HOST_TAG = "host"
+FAILURE_TAG, HOST_TAG, PROGRESS_TAG, SPEED_TAG = "failure", "host", "progress", "images_per_second"
 NAN = float("nan")
+RANK = {FINISHED: 2, RUNNING: 1}
+"""Of several runs of a cell, which counts."""
 
 logger = logging.getLogger(__name__)
 
@@ -44,42 +46,28 @@ class RunState:
 
 
 def choose(runs: Sequence[Run]) -> dict[str, RunState]:
-    """By cell: the finished run where there is one, else the first; `runs` latest first."""
-    chosen: dict[str, RunState] = {}
+    """By cell: the finished run where there is one, else one that runs, else the first; `runs` latest first."""
+    chosen: dict[str, Run] = {}
     for run in runs:
-        cell = run.tags.get("cell", "")
-        if cell not in chosen or (run.status == FINISHED and chosen[cell].status != FINISHED):
-            chosen[cell] = _recorded(run)
-    return chosen
+        if run.cell not in chosen or RANK.get(run.status, 0) > RANK.get(chosen[run.cell].status, 0):
+            chosen[run.cell] = run
+    return {cell: state(run) for cell, run in chosen.items()}
 
 
-def _recorded(run: Run) -> RunState:
-    return _state(run.id, run.status, run.metrics, run.tags, run.started / 1000, uploaded=True)
+def state(run: Run, *, uploaded: bool = True) -> RunState:
+    """How far a run has come, from its tags; `uploaded` says whether the tracking server has all of it."""
+    progress, speed, *heard = (_number(run, key) for key in (PROGRESS_TAG, SPEED_TAG, HEARTBEAT_TAG))
+    heard += [read(value).get("heard", NAN) for key, value in run.tags.items() if key.startswith(CLAIM)]
+    heartbeat = max((one for one in heard if not math.isnan(one)), default=NAN)
+    failure = next(iter(run.tags.get(FAILURE_TAG, "").splitlines()), "")
+    host, started = run.tags.get(HOST_TAG, ""), run.started / 1000
+    return RunState(run.id, run.status, run.metrics, failure, progress, speed, heartbeat, host, started, uploaded)
 
 
-def spooled(spool: Spool) -> RunState:
-    """An attempt as its record on this machine tells it."""
-    told = spool.summary()
-    return _state(
-        spool.position().run_id, told.status, told.metrics, told.tags, told.started / 1000, uploaded=spool.uploaded
-    )
-
-
-def _state(
-    run_id: str, status: str, metrics: Mapping[str, float], tags: Mapping[str, str], started: float, *, uploaded: bool
-) -> RunState:
-    name = tags.get("mlflow.runName") or run_id
-    progress, speed, heartbeat = (_number(tags, key, name) for key in (PROGRESS_TAG, SPEED_TAG, HEARTBEAT_TAG))
-    failure = next(iter(tags.get(FAILURE_TAG, "").splitlines()), "")
-    return RunState(
-        run_id, status, metrics, failure, progress, speed, heartbeat, tags.get(HOST_TAG, ""), started, uploaded
-    )
-
-
-def _number(tags: Mapping[str, str], key: str, name: str) -> float:
+def _number(run: Run, key: str) -> float:
     """A tag as a number; NaN, and said, where somebody edited it into none."""
     try:
-        return float(tags.get(key, "nan"))
+        return float(run.tags.get(key, "nan"))
     except ValueError:
-        logger.warning("run %s: its tag %s=%s is no number, and is not shown", name, key, tags[key])
+        logger.warning("run %s: its tag %s=%s is no number, and is not shown", run.name, key, run.tags[key])
         return NAN

@@ -3,21 +3,18 @@
 import logging
 import socket
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from bench.errors import TrackingError
-from bench.tracking.asked import check_writable
-from bench.tracking.claims import TIMING, Claim, ClaimLostError, ClaimTakenError, Timing, acquire
-from bench.tracking.delivery import Courier, SupersededError, bring_in, patiently
-from bench.tracking.record import FAILURE_TAG, PROGRESS_TAG, Record, attempt
+from bench.tracking.claim import TIMING, Claim, ClaimLostError, SupersededError, Timing
+from bench.tracking.record import Record, attempt
 from bench.tracking.server import AbsentError, Server, UnavailableError
-from bench.tracking.spool import FINISHED, RECORD, Spool, spools
-from bench.tracking.states import HOST_TAG, RunState, choose, spooled
+from bench.tracking.spool import FINISHED, ClaimTakenError, Spool, locked, spools
+from bench.tracking.states import FAILURE_TAG, HOST_TAG, PROGRESS_TAG, RunState, choose, state
+from bench.tracking.upload import bring_in, patiently
 
 START_SECONDS = 120.0
 """For which a cell waits at its start for a server that answered before, as while it is restarted; ours."""
@@ -32,11 +29,9 @@ class Store:
 
     Args:
         uri: of the tracking server or its database.
-        experiment: its name.
         outputs: folder in which each cell has its own; None is a store that is only read.
         offline: record on this machine only; `python -m bench.sync` brings it in later.
         create: whether store and experiment are made where they are not there; else the store is only looked at.
-        timing: of claims.
 
     Attributes:
         absent: why there is nothing to look at on the server; "" where there is.
@@ -89,16 +84,15 @@ class Store:
         server = self._server
         if server is None or (local is not None and local.status == FINISHED):
             return local
-        return choose(patiently(lambda: server.runs(cell_hash), START_SECONDS)).get(cell_hash)
+        return choose(patiently(lambda: server.runs(cell=cell_hash), START_SECONDS)).get(cell_hash)
 
-    def states(self, cell_hashes: Sequence[str]) -> dict[str, RunState]:
-        """The runs of many cells, as `find`; cells without one are left out. One query for hundreds of runs."""
+    def states(self) -> dict[str, RunState]:
+        """The runs of all cells that have one, as `find`. One query for hundreds of runs."""
         if self.absent:
             self.open(create=False)  # it may have been made meanwhile
         server = self._server
-        runs = patiently(server.runs, START_SECONDS) if server is not None else []
-        found = choose(runs) | self._local("*")
-        return {cell: found[cell] for cell in cell_hashes if cell in found}
+        runs = patiently(server.cells, START_SECONDS) if server is not None else []
+        return choose(runs) | self._local("*")
 
     def _spools(self, cell: str) -> list[Spool]:
         """This experiment's attempts that the server does not have whole; without a server, all."""
@@ -114,9 +108,9 @@ class Store:
         known: dict[str, RunState] = {}
         for spool in self._spools(cell):
             with suppress(FileNotFoundError):  # whoever holds it removed it meanwhile
-                told, state = spool.summary(), spooled(spool)
-                if told.status == FINISHED or (self._offline and known.get(told.cell, state).status != FINISHED):
-                    known[told.cell] = state
+                run, uploaded = spool.run(), spool.uploaded
+                if run.status == FINISHED or (self._offline and known.get(run.cell, run).status != FINISHED):
+                    known[run.cell] = state(run, uploaded=uploaded)
         return known
 
     def check_writable(self) -> None:
@@ -127,7 +121,7 @@ class Store:
             UnavailableError: it does not answer.
         """
         if not self._offline:
-            patiently(lambda: check_writable(self.server), START_SECONDS)
+            patiently(self.server.check_writable, START_SECONDS)
 
     def artifacts(self, run_id: str, folder: str) -> list[str]:
         """Paths of the files in a folder of a run's artifacts."""
@@ -151,23 +145,20 @@ class Store:
 
     def upload(self, cell_hash: str) -> RunState | None:
         """The run of a cell, after what this machine alone knew of it was brought in, as far as the server lets."""
-        server = self._server
-        if server is not None:
+        if self._server is not None and self._outputs is not None:
             try:
-                with self._claimed(cell_hash, server) as claim:
-                    self._bring_in(cell_hash, claim)
+                with locked(self._outputs / cell_hash, self._experiment) as place:
+                    self._bring_in(cell_hash, place)
             except (ClaimTakenError, ClaimLostError, UnavailableError) as error:
                 logger.warning("%s", error)
         return self.find(cell_hash)
 
-    def _bring_in(self, cell_hash: str, claim: Claim) -> None:
+    def _bring_in(self, cell_hash: str, place: str) -> None:
         for spool in self._spools(cell_hash):
-            with spool.held() as free:
-                if free:
-                    try:
-                        bring_in(self.server, spool, claim.ensure)
-                    except SupersededError as error:
-                        logger.warning("%s: %s", cell_hash, error)
+            try:
+                bring_in(spool, Claim(self.server, spool, place, self._timing))
+            except SupersededError as error:
+                logger.warning("%s: %s", cell_hash, error)
 
     @contextmanager
     def run(self, cell_hash: str, name: str, tags: Mapping[str, str], params: Mapping[str, Any]) -> Iterator[Record]:
@@ -192,58 +183,35 @@ class Store:
             raise TrackingError("a store that was opened without outputs is only read")
         folder, server = self._outputs / cell_hash, self._server
         start = {HOST_TAG: socket.gethostname(), PROGRESS_TAG: "0", FAILURE_TAG: "", **tags}
-
-        def create() -> Spool:
-            return Spool.create(
+        with locked(folder, self._experiment) as place:
+            if server is not None:
+                patiently(lambda: self._bring_in(cell_hash, place), START_SECONDS)
+            done = self._local(cell_hash).get(cell_hash)
+            if done is not None and done.status == FINISHED:
+                raise ClaimTakenError(f"cell {cell_hash} was finished meanwhile, on this machine")
+            spool = Spool.create(
                 folder, cell=cell_hash, experiment=self._experiment, name=name, tags=start, params=params
             )
-
-        if server is None:
-            with _locked(folder, cell_hash):
-                self._refuse_finished(cell_hash)
-                spool = create()
-                with spool.held():
-                    yield from attempt(Record(spool, self._experiment))
-            return
-        with self._claimed(cell_hash, server) as claim:
-            patiently(lambda: self._bring_in(cell_hash, claim), START_SECONDS)
-            self._refuse_finished(cell_hash)
-            spool = create()
-            with spool.held():
-                courier = Courier(server, spool, claim)
-                try:
-                    run_id = patiently(courier.start, START_SECONDS)
-                except BaseException:
-                    spool.remove()  # nothing was trained: there is nothing to bring in later
-                    raise
-                yield from attempt(Record(spool, self._experiment, courier, claim, run_id))
-
-    def _refuse_finished(self, cell_hash: str) -> None:
-        found = self.find(cell_hash)
-        if found is not None and found.status == FINISHED:
-            raise ClaimTakenError(
-                f"cell {cell_hash} was finished meanwhile (run {found.run_id or 'on this machine only'})"
-            )
-
-    @contextmanager
-    def _claimed(self, cell_hash: str, server: Server) -> Iterator[Claim]:
-        claim = patiently(lambda: acquire(server, cell_hash, self._timing), START_SECONDS)
-        try:
-            yield claim
-        finally:
-            claim.release()
+            claim = Claim(server, spool, place, self._timing) if server is not None else None
+            record = Record(spool, self._experiment, claim)
+            try:
+                _begin(record, claim)
+                yield from attempt(record)
+            finally:
+                if claim is not None:
+                    claim.release()
 
 
-@contextmanager
-def _locked(folder: Path, cell_hash: str) -> Iterator[None]:
-    """The cell as this process's alone, where there is no server to ask; the kernel frees it when the process dies."""
-    (folder / RECORD).mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / RECORD / "cell.lock", blocking=False)
+def _begin(record: Record, claim: Claim | None) -> None:
+    """Claims the cell and uploads the attempt's first entries; an attempt that cannot begin is removed."""
     try:
-        lock.acquire()
-    except Timeout:
-        raise ClaimTakenError(f"cell {cell_hash} is being trained by another process of this machine") from None
-    try:
-        yield
-    finally:
-        lock.release()
+        if claim is not None:
+            patiently(claim.acquire, START_SECONDS)
+        patiently(record.start, START_SECONDS)
+    except BaseException as error:
+        if claim is not None:
+            claim.release(keep=False)
+        record.remove()  # nothing was trained: there is nothing to bring in later
+        if isinstance(error, SupersededError):
+            raise ClaimTakenError(f"the cell was finished meanwhile: {error}") from None
+        raise

@@ -1,7 +1,6 @@
-"""Opens the tracking store that a configuration names, once a process."""
+"""Opens the tracking stores that configurations name."""
 
-from functools import cache
-from pathlib import Path
+from collections.abc import Sequence
 
 from bench.paths import in_project
 from bench.schema import Config
@@ -9,26 +8,22 @@ from bench.tracking.store import Store
 
 
 def store_of(config: Config, *, create: bool = True) -> Store:
-    """The tracking store that the configuration names.
+    """Open the tracking store that the configuration names.
 
     Args:
-        config: of a cell.
         create: whether store and experiment are made where they are not there; else `absent` says so.
-
-    Raises:
-        TrackingError: it cannot be reached or made.
     """
     tracking = config.tracking
-    held = _store(tracking.uri, tracking.experiment, in_project(config.outputs), tracking.offline)
-    if not held:
-        outputs = in_project(config.outputs)
-        held.append(Store(tracking.uri, tracking.experiment, outputs, offline=tracking.offline, create=create))
-    elif create and held[0].absent:
-        held[0].open(create=True)
-    return held[0]
+    outputs = in_project(config.outputs)
+    return Store(tracking.uri, tracking.experiment, outputs, offline=tracking.offline, create=create)
 
 
-@cache
-def _store(uri: str, experiment: str, outputs: Path, offline: bool) -> list[Store]:  # noqa: ARG001  # its key
-    """The one store of these, once it was opened: whoever looks and whoever records share it."""
-    return []
+def distinct(configs: Sequence[Config]) -> dict[tuple[str, str, str, bool], Config]:
+    """Return one configuration for each store that some name."""
+    return {place(config): config for config in configs}
+
+
+def place(config: Config) -> tuple[str, str, str, bool]:
+    """Return what tells one store from another: URI, experiment, outputs, and whether it is offline."""
+    tracking = config.tracking
+    return tracking.uri, tracking.experiment, config.outputs, tracking.offline

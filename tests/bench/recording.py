@@ -59,9 +59,9 @@ class Worker:
 
 
 @contextmanager
-def workers(number: int, uri: str, outputs: Path, *words: str) -> Iterator[list[Worker]]:
-    """Processes that are ready."""
-    started = [Worker(uri, outputs, *words) for _ in range(number)]
+def workers(number: int, uri: str, outputs: Path, *words: str, apart: bool = False) -> Iterator[list[Worker]]:
+    """Processes that are ready; `apart`, each has outputs of its own, as on a machine that shares only the server."""
+    started = [Worker(uri, outputs / str(index) if apart else outputs, *words) for index in range(number)]
     try:
         for worker in started:
             assert worker.hear() == "ready"
@@ -133,15 +133,23 @@ def server_with_users(folder: Path, *names: str) -> Iterator[MlflowServer]:
     server = MlflowServer(f"sqlite:///{folder}/mlflow.db", folder, ["--app-name", "basic-auth"], secrets)
     try:
         for name in names:
-            body = json.dumps({"username": name, "password": password(name)}).encode()
-            as_admin = base64.b64encode(f"admin:{password('admin')}".encode()).decode()
-            headers = {"Content-Type": "application/json", "Authorization": f"Basic {as_admin}"}
-            urllib.request.urlopen(
-                urllib.request.Request(f"{server.uri}/api/2.0/mlflow/users/create", body, headers)
-            ).close()
+            _ask_as("admin", server, "2.0/mlflow/users/create", username=name, password=password(name))
         yield server
     finally:
         server.kill()
+
+
+def grant(server: MlflowServer, experiment_id: str, name: str, by: str) -> None:
+    """Lets a user record in an experiment of another's, and delete nothing."""
+    told = {"resource_type": "experiment", "resource_id": experiment_id, "permission": "EDIT"}
+    _ask_as(by, server, "3.0/mlflow/users/permissions/grant", username=name, **told)
+
+
+def _ask_as(user: str, server: MlflowServer, path: str, **told: str) -> None:
+    login = base64.b64encode(f"{user}:{password(user)}".encode()).decode()
+    headers = {"Content-Type": "application/json", "Authorization": f"Basic {login}"}
+    asked = urllib.request.Request(f"{server.uri}/api/{path}", json.dumps(told).encode(), headers)
+    urllib.request.urlopen(asked).close()
 
 
 def password(name: str) -> str:
@@ -150,8 +158,8 @@ def password(name: str) -> str:
 
 
 @contextmanager
-def mlflow_server(backend: str, folder: Path) -> Iterator[MlflowServer]:
-    server = MlflowServer(backend, folder)
+def mlflow_server(backend: str, folder: Path, *words: str) -> Iterator[MlflowServer]:
+    server = MlflowServer(backend, folder, words)
     try:
         yield server
     finally:
@@ -186,7 +194,8 @@ def copy_run(path: str | Path, run_id: str, cells: Iterable[str]) -> None:
 
 def main() -> None:
     """Obeys: open CELL, metric KEY VALUE STEP, file PATH TEXT, end, fail; each answered by a line."""
-    from bench.tracking.claims import TIMING, ClaimLostError, ClaimTakenError, Timing
+    from bench.tracking.claim import TIMING, ClaimLostError, Timing
+    from bench.tracking.spool import ClaimTakenError
     from bench.tracking.store import Store
 
     uri, outputs, *words = sys.argv[1:]

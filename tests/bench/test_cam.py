@@ -12,7 +12,6 @@ from bench.cam import check_same_test, choose, describe, main
 from bench.cells.runner import run_cell
 from bench.errors import ConfigError, DataError, TrackingError
 from bench.finished.cam_figure import Column, figure, overlay, strongest
-from bench.tracking import stores
 from bench.tracking.stores import store_of
 
 RUN = "0123456789abcdef0123456789abcdef"
@@ -180,7 +179,6 @@ def test_help_and_refusals_load_no_torch(module, says):
 @pytest.mark.slow
 def test_the_maps_of_a_run_and_of_its_truncated_sister(configure, tmp_path, capsys):
     pytest.importorskip("pytorch_grad_cam", reason="the extra `cam` is not installed")
-    stores._store.cache_clear()
     size = ("protocol.image.resize=96", "protocol.image.crop=64", "protocol.checkpoints.every_examples=48")
     configs = [configure(*size, f"truncate={depth}", "protocol.checkpoints.keep=2") for depth in (0, 2)]
     full, cut = (run_cell(config, store_of(config)).run_id for config in configs)
@@ -213,7 +211,6 @@ def test_the_maps_of_a_run_and_of_its_truncated_sister(configure, tmp_path, caps
 @pytest.mark.slow
 def test_a_store_that_takes_no_figure_is_said_with_where_the_figure_lies(configure, tmp_path, capsys, monkeypatch):
     pytest.importorskip("pytorch_grad_cam", reason="the extra `cam` is not installed")
-    stores._store.cache_clear()
     config = configure("protocol.image.resize=64", "protocol.image.crop=64")
     run_id = run_cell(config, store_of(config)).run_id
 

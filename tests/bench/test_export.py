@@ -7,7 +7,6 @@ from PIL import Image
 
 from bench.cells.runner import run_cell
 from bench.export import main
-from bench.tracking import stores
 from bench.tracking.stores import store_of
 
 RUN = "0123456789abcdef0123456789abcdef"
@@ -47,7 +46,6 @@ def test_the_onnx_file_gives_the_scores_of_record(
 ):
     """The scores are made again from the image files with Pillow and onnxruntime alone."""
     onnxruntime = pytest.importorskip("onnxruntime", reason="the extra `export` is not installed")
-    stores._store.cache_clear()
     config = configure(
         f"arch={arch}", f"truncate={depth}", "protocol.image.resize=320", "protocol.image.crop=64",
         "protocol.checkpoints.every_examples=48", f"protocol.checkpoints.keep={keep}", f"trainer.precision={precision}",

@@ -9,9 +9,11 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -26,11 +28,12 @@ from bench.cells.runner import run_cell
 from bench.data.decode import BadImage
 from bench.errors import ConfigError
 from bench.publish import choose, main, read_report
-from bench.tracking import stores
-from bench.tracking.server import Run, Server
+from bench.sweeps.plan import plan
+from bench.tracking.server import Server
+from bench.tracking.spool import Run
 from bench.tracking.stores import store_of
 from tests import told
-from tests.bench.recording import PROJECT, free_port
+from tests.bench.recording import PROJECT, copy_database, free_port, mlflow_server
 
 EXPERIMENT = "chextransfer"
 MODEL = f"chextransfer-{EXPERIMENT}"
@@ -134,7 +137,6 @@ def published(phantom_root, tmp_path_factory):
     from tests.conftest import TINY
 
     folder = tmp_path_factory.mktemp("published")
-    stores._store.cache_clear()
     for seed in (0, 1):
         config = compose_config([
             "arch=resnet18", "pretrained=false", "truncate=3", f"seed={seed}", "data=chexpert",
@@ -240,3 +242,29 @@ def test_published_again_it_is_brought_up_to_date_and_not_doubled(published, tmp
     assert "report/tables/auroc.csv" not in kept
     assert "report/tables/auroc.md" in kept
     assert len(server.client.search_model_versions(f"name = '{MODEL}'")) == 1
+
+
+@pytest.mark.slow
+def test_published_twice_at_once_through_a_server_it_has_one_summary_run(published, tmp_path, monkeypatch):
+    folder, _, words = published
+    copy_database(folder / "mlflow.db", tmp_path / "mlflow.db")
+    made, both = Server.create_run, threading.Barrier(2)
+
+    def together(self, *given):
+        """Both have looked before either makes a run."""
+        both.wait(timeout=120)
+        return made(self, *given)
+
+    monkeypatch.setattr(Server, "create_run", together)
+    with mlflow_server(f"sqlite:///{tmp_path}/mlflow.db", tmp_path) as mlflow:
+        server = Server(mlflow.uri, EXPERIMENT)
+        server.client.delete_run(summary_of(server).id)
+        settings = plan([*words, f"tracking.uri={mlflow.uri}"], "publish").configs[0]
+        with ThreadPoolExecutor(2) as pool:
+            said = list(pool.map(bench.publish.publish, [settings] * 2))
+        assert said[0][0] == said[1][0]
+        summary = summary_of(server)
+        assert summary.status == "FINISHED"
+        assert server.download(summary.id, "report/index.html").read_bytes()
+        note = server.client.get_experiment(server.experiment_id).tags["mlflow.note.content"]
+        assert f"/runs/{summary.id}/artifacts/report/index.html" in note

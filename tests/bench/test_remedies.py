@@ -23,7 +23,6 @@ from bench.paths import CONF, PROJECT
 from bench.schema import SCHEMAS, leaves
 from bench.sweeps.closing import closing_table
 from bench.sweeps.plan import plan
-from bench.tracking import stores
 from bench.tracking.stores import store_of
 from tests import told
 
@@ -96,11 +95,6 @@ def test_every_extra_that_a_message_names_is_one():
     named = {extra for _, text in messages() for extra in re.findall(r"pip install -e '\.\[([a-z]+)\]'", text)}
     assert "dicom" in named
     assert named <= set(listed)
-
-
-@pytest.fixture(autouse=True)
-def fresh_stores():
-    stores._store.cache_clear()
 
 
 def opened(settings):

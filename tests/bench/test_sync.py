@@ -3,6 +3,7 @@ import threading
 import pytest
 
 from bench.sync import main, sync
+from bench.tracking.claim import Timing
 from bench.tracking.server import Server
 from bench.tracking.spool import spools
 from bench.tracking.store import Store
@@ -66,7 +67,7 @@ def test_everything_is_brought_in_once_however_often_it_is_called(uri, offline, 
 def test_a_run_keeps_the_times_of_its_training_not_of_the_sync(uri, offline):
     (spool,) = spools(offline, "done")
     list(sync(uri, offline))
-    assert told(uri)["done"].started == spool.summary().started
+    assert told(uri)["done"].started == spool.run().started
 
 
 def test_two_syncs_at_once_bring_each_cell_in_once(uri, offline):
@@ -107,11 +108,10 @@ def test_a_cell_that_others_finished_meanwhile_is_not_overwritten(uri, offline, 
     assert (offline / "done" / "superseded").is_dir()
 
 
-def test_a_cell_that_another_worker_trains_right_now_is_left_for_later(uri, offline, tmp_path, monkeypatch, capsys):
-    online = Store(uri, EXPERIMENT, tmp_path / "elsewhere")
+def test_a_cell_that_another_worker_trains_right_now_is_left_for_later(uri, offline, tmp_path, capsys):
+    online = Store(uri, EXPERIMENT, tmp_path / "elsewhere", timing=Timing(beat=0.05))
     words = [f"tracking.uri={uri}", f"outputs={offline}"]
     with online.run("done", "n", {"cell": "done"}, {}) as record:
-        monkeypatch.setattr("bench.tracking.claims._abandoned", lambda *_: False)
         assert main(words) == 1
         assert "name-done: not brought in" in capsys.readouterr().out
     assert told(uri)["done"].id == record.run_id
@@ -135,7 +135,7 @@ def test_a_sync_that_breaks_off_goes_on_where_it_stopped(uri, offline, monkeypat
     assert all(outcome.settled for outcome in sync(uri, offline))
     assert len(told(uri)) == 3
     first = next(iter(spools(offline)))
-    assert [what for what in logged if first.summary().name in str(what)] == []
+    assert [what for what in logged if first.run().name in str(what)] == []
 
 
 def test_a_server_that_does_not_answer_is_said(offline, capsys):

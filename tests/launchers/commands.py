@@ -22,8 +22,9 @@ from unittest import mock
 import pandas as pd
 
 from bench.sweeps.plan import plan
-from bench.tracking.delivery import patiently
+from bench.tracking.claim import CLAIM, read
 from bench.tracking.store import Store
+from bench.tracking.upload import patiently
 
 WHOLE = 600.0
 """Seconds that a command may take on a machine that is busy with other work."""
@@ -111,8 +112,13 @@ def store(typed: list[str]) -> Store:
 
 def holders(opened: Store) -> set[int]:
     """The ids of the processes that have a cell now."""
-    claims = patiently(lambda: opened.server.claims(""), WHOLE)
-    return {json.loads(claim["owner"])["pid"] for claim in claims.values()}
+    runs = patiently(opened.server.runs, WHOLE)
+    return {read(value)["pid"] for run in runs for key, value in run.tags.items() if key.startswith(CLAIM)}
+
+
+def claims(opened: Store) -> list[str]:
+    """The tags of claims that are left."""
+    return [key for run in opened.server.runs() for key in run.tags if key.startswith(CLAIM)]
 
 
 def predictions(typed: list[str]) -> dict[str, dict[str, pd.DataFrame]]:

@@ -9,13 +9,7 @@ from bench.cells.identify import identify
 from bench.cells.runner import run_cell
 from bench.data.resident import ResidentImages
 from bench.errors import DataError
-from bench.tracking import stores
 from bench.tracking.stores import store_of
-
-
-@pytest.fixture(autouse=True)
-def fresh_stores():
-    stores._store.cache_clear()
 
 
 @pytest.fixture

@@ -12,18 +12,12 @@ from bench.cells.identify import identify
 from bench.cells.runner import run_cell
 from bench.data.images import Images
 from bench.data.resident import ResidentImages
-from bench.tracking import stores
 from bench.tracking.stores import store_of
 from bench.training import module as training
 from bench.training.interrupts import GpuLost
 from bench.training.module import Classifier
 
 SMALL = ("truncate=3", "trainer=cpu", "trainer.precision=fp32")
-
-
-@pytest.fixture(autouse=True)
-def fresh_stores():
-    stores._store.cache_clear()
 
 
 @pytest.fixture

@@ -16,15 +16,9 @@ from bench.data.sets import open_dataset
 from bench.data.tasks import COMPETITION_TASKS
 from bench.errors import DataError
 from bench.prepare import prepare
-from bench.tracking import stores
 from bench.tracking.stores import store_of
 
 SKIP = "data.on_bad_image=skip"
-
-
-@pytest.fixture(autouse=True)
-def fresh_stores():
-    stores._store.cache_clear()
 
 
 @pytest.fixture

@@ -20,7 +20,6 @@ from bench.errors import DataError, MachineError, TrainingError, WeightsError
 from bench.networks.models import build_model
 from bench.networks.registry import architecture
 from bench.sweeps.survey import survey
-from bench.tracking import stores
 from bench.tracking.stores import store_of
 
 CONTRACT_TAGS = (
@@ -36,11 +35,6 @@ CONTRACT_TAGS = (
     "data_fingerprint",
     "git",
 )
-
-
-@pytest.fixture(autouse=True)
-def fresh_stores():
-    stores._store.cache_clear()
 
 
 def run(config):

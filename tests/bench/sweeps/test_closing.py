@@ -12,14 +12,8 @@ from bench.config import compose_config
 from bench.errors import TrackingError, WeightsError
 from bench.sweeps.closing import MOST_ROWS, closing_table, duration, states_table
 from bench.sweeps.survey import CellState
-from bench.tracking import stores
 from bench.tracking.store import RunState
 from bench.tracking.stores import store_of
-
-
-@pytest.fixture(autouse=True)
-def fresh_stores():
-    stores._store.cache_clear()
 
 
 @pytest.fixture

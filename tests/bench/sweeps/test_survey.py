@@ -17,9 +17,9 @@ class FakeStore:
     def __init__(self, runs):
         self.runs, self.asked = runs, 0
 
-    def states(self, hashes):
+    def states(self):
         self.asked += 1
-        return {cell: run for cell, run in self.runs.items() if cell in hashes}
+        return self.runs
 
 
 @pytest.fixture

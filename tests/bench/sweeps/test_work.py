@@ -8,7 +8,7 @@ from omegaconf import OmegaConf, open_dict
 from bench.config import with_hydra
 from bench.errors import DataError
 from bench.sweeps import work as module
-from bench.tracking.claims import ClaimTakenError
+from bench.tracking.spool import ClaimTakenError
 from bench.tracking.store import RunState
 from bench.training.interrupts import GpuLost
 

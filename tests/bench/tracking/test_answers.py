@@ -1,6 +1,5 @@
 import errno
 import importlib.util
-import json
 import os
 import subprocess
 import sys
@@ -17,16 +16,16 @@ from analysis.errors import AnalysisError
 from analysis.store.io import load_runs
 from bench import run, status
 from bench.sync import sync
-from bench.tracking import stores
 from bench.tracking.answers import MissingError, RefusedError, TakenError, UnavailableError, translated
-from bench.tracking.claims import Timing, acquire, bury
-from bench.tracking.delivery import patiently
+from bench.tracking.claim import Claim, ClaimTakenError, Timing, rivals
 from bench.tracking.server import Server
+from bench.tracking.spool import Spool
 from bench.tracking.store import Store
+from bench.tracking.upload import patiently
 from tests import told
-from tests.bench.recording import password, server_with_users
+from tests.bench.recording import grant, password, server_with_users
 
-QUICK = Timing(beat=0.2, lease=1.0, poll=0.1)
+QUICK = Timing(beat=0.2, lease=10.0, poll=0.1)
 PLAIN = "API request to endpoint /api failed with error code {} != 200. Response body: 'x'"
 
 
@@ -120,13 +119,8 @@ def test_who_may_only_read_is_told_so_at_once_and_leaves_nothing(users, login, t
     with pytest.raises(RefusedError), store.run("c1", "n", {"cell": "c1"}, {}):
         raise AssertionError("trained")
     assert time.monotonic() - started < 30
-    assert store.server.claims("") == {}
     assert store.server.runs() == []
-    # as the message says, the owner gives the permission
-    granted = {"resource_type": "experiment", "resource_id": store.server.experiment_id, "permission": "EDIT"}
-    asked = f"{users.uri}/api/3.0/mlflow/users/permissions/grant"
-    given = requests.post(asked, json={"username": "bob", **granted}, auth=("ann", password("ann")), timeout=60)
-    given.raise_for_status()
+    grant(users, store.server.experiment_id, "bob", by="ann")  # as the message says: the owner gives the permission
     login("bob")
     store.check_writable()
 
@@ -145,21 +139,46 @@ def test_who_names_nobody_or_a_wrong_password_is_told_what_to_set(users, login, 
     Store(users.uri, "study", tmp_path)
 
 
+@pytest.fixture
+def claim(tmp_path):
+    def make(server, cell, place):
+        spool = Spool.create(tmp_path / cell, cell=cell, experiment="e", name="n", tags={}, params={})
+        return Claim(server, spool, place, QUICK)
+
+    return make
+
+
 @pytest.mark.slow
-def test_a_dead_claim_of_another_user_is_passed_and_names_do_not_pile_up(users, login, monkeypatch):
+def test_a_dead_worker_of_another_user_who_may_edit_is_passed_and_nothing_is_left(users, login, claim):
     login("ann")
-    hers = acquire(Server(users.uri, "claimed"), "c1", QUICK)
-    hers._stop.set()
-    hers._thread.join()  # she died on another machine: no beat, and nothing that could be asked for
-    monkeypatch.setattr("bench.tracking.claims._machine", lambda: "another")
+    hers = Server(users.uri, "claimed")
+    grant(users, hers.experiment_id, "bob", by="ann")
+    dead = claim(hers, "c1", "hers")
+    dead.acquire()
+    dead._stop.set()
+    dead._thread.join()  # she died on another machine: no beat
     login("bob")
     server = Server(users.uri, "claimed")
-    for _ in range(3):
-        acquire(server, "c1", QUICK).release()
-        assert list(server.claims("")) == ["c1-0"]
+    his = claim(server, "c1", "his")
+    his.acquire()
+    assert his.run_id == dead.run_id
+    his.release()
+    (left,) = rivals(server.runs(cell="c1"))
+    assert left.id == "", "a claim is left"
+
+
+@pytest.mark.slow
+def test_who_may_not_delete_leaves_a_run_that_is_no_cell_s(users, login, claim, monkeypatch):
     login("ann")
-    hers.release()
-    assert server.claims("") == {}
+    server = Server(users.uri, "no deleting")
+    grant(users, server.experiment_id, "bob", by="ann")
+    login("bob")
+    one = claim(server, "c1", "here")
+    monkeypatch.setattr(one, "_win", lambda: (_ for _ in ()).throw(ClaimTakenError("taken")))
+    with pytest.raises(ClaimTakenError):
+        one.acquire()
+    (run,) = server.runs()
+    assert (run.status, {key for key in run.tags if not key.startswith("mlflow.")}) == ("KILLED", set())
 
 
 @pytest.mark.slow
@@ -198,7 +217,6 @@ def test_looking_at_what_is_not_there_makes_nothing_and_names_what_there_is(tmp_
     place = tmp_path / "new"
     uri = f"sqlite:///{place}/mlflow.db"
     for look in (status.main, lambda typed: run.main([*typed, "--dry-run"])):
-        stores._store.cache_clear()  # each is a process of its own
         look([*words, f"tracking.uri={uri}"])
         assert not place.exists()
         assert "there is no such file yet" in caplog.text
@@ -206,21 +224,9 @@ def test_looking_at_what_is_not_there_makes_nothing_and_names_what_there_is(tmp_
     Server(uri, "study")
     before = sorted(path.name for path in place.iterdir())
     for look in (status.main, lambda typed: run.main([*typed, "--dry-run"])):
-        stores._store.cache_clear()  # each is a process of its own
         look([*words, f"tracking.uri={uri}", "tracking.experiment=stduy"])
         assert "no experiment stduy; there are: Default, study" in caplog.text
         caplog.clear()
     assert {found.name for found in mlflow.MlflowClient(uri).search_experiments()} == {"Default", "study"}
     assert sorted(path.name for path in place.iterdir()) == before
     assert not Path(tmp_path / "outputs").exists()
-
-
-def test_an_edited_claim_is_one_that_names_nobody(tmp_path):
-    server = Server(f"sqlite:///{tmp_path}/mlflow.db", "study")
-    server.create_claim("c1-0", {"owner": "{"})
-    server.create_claim("c2-0", {"owner": json.dumps({"pid": 1})})
-    server.create_claim("by-hand", {})
-    bury(server)  # nobody is known to be dead
-    for cell in ("c1", "c2"):
-        acquire(server, cell, QUICK).release()
-    assert list(server.claims("")) == ["by-hand"]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.tracking.claim import rivals
 from bench.tracking.server import Server
 from bench.tracking.store import Store
 from tests.bench.recording import EXPERIMENT, free_port, mlflow_server, workers
@@ -45,7 +46,7 @@ def check_all(number, uri):
         run = runs[f"cell{index}"]
         assert (run.status, run.metrics, run.params) == ("FINISHED", {"loss": float(index)}, {"p": "1", "q": "x"})
         assert server.artifacts(run.id, "predictions") == ["predictions/test.txt"]
-    assert server.claims("") == {}
+    assert rivals(server.runs()) == []
 
 
 @pytest.mark.slow
@@ -154,7 +155,7 @@ def test_sixteen_workers_at_once_on_a_server_with_postgresql(postgres, tmp_path)
     with mlflow_server(postgres, tmp_path) as server:
         assert set(record_all(16, server.uri, tmp_path / "outputs")) == {"got", "finished"}
         check_all(16, server.uri)
-        with workers(8, server.uri, tmp_path / "outputs", "fast") as racing:
+        with workers(8, server.uri, tmp_path / "racing", "fast", apart=True) as racing:
             for number in range(3):
                 for worker in racing:
                     worker.say(f"open race{number}")

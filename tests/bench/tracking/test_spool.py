@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from bench.errors import StorageError
-from bench.tracking.spool import Position, Spool, spools
+from bench.tracking.spool import ClaimTakenError, Position, Spool, locked, spools
 from bench.tracking.store import Store
 
 
@@ -20,7 +20,7 @@ def test_what_is_recorded_is_told_in_its_order_with_the_last_values(tmp_path):
     spool.artifact("predictions/test.txt", lambda path: path.write_text("rows"))
     spool.end("FINISHED")
     assert [entry["kind"] for _, entry in spool.entries()] == ["start", "metrics", "metrics", "tags", "artifact", "end"]
-    told = spool.summary()
+    told = spool.run()
     assert (told.cell, told.name, told.status, told.tags["a"]) == ("c1", "n", "FINISHED", "2")
     assert told.metrics["loss"] == 0.5
     assert told.metrics["nothing"] != told.metrics["nothing"]
@@ -44,7 +44,7 @@ def test_a_torn_last_line_is_no_entry(tmp_path):
     journal = spool.folder / "journal.jsonl"
     journal.write_bytes(journal.read_bytes() + b'{"kind": "end", "sta')
     assert [entry["kind"] for _, entry in spool.entries()] == ["start"]
-    assert spool.summary().status == "RUNNING"
+    assert spool.run().status == "RUNNING"
 
 
 def test_a_spool_whose_first_line_is_torn_is_none(tmp_path):
@@ -100,21 +100,21 @@ def test_half_a_line_that_was_written_is_taken_back(tmp_path, monkeypatch):
         spool.end("FINISHED")
     monkeypatch.undo()
     spool.end("KILLED")
-    assert spool.summary().status == "KILLED"
+    assert spool.run().status == "KILLED"
     assert len(list(spool.entries())) == 2
 
 
-def test_a_spool_is_held_by_one_at_a_time_and_may_be_removed_meanwhile(tmp_path):
-    spool = make(tmp_path)
-    with spool.held() as first, Spool(spool.folder).held() as second:
-        assert (first, second) == (True, False)
-    with spool.held() as again:
-        assert again
-        spool.remove()
-    assert not spool.exists
+def test_a_cell_is_one_process_s_at_a_time_in_each_experiment(tmp_path):
+    with locked(tmp_path / "c1", "e") as first:
+        with pytest.raises(ClaimTakenError, match="another process"), locked(tmp_path / "c1", "e"):
+            raise AssertionError
+        with locked(tmp_path / "c1", "other") as other, locked(tmp_path / "c2", "e") as third:
+            assert len({first, other, third}) == 3
+    with locked(tmp_path / "c1", "e") as again:
+        assert again == first
 
 
-@pytest.mark.parametrize("gone_at", ["entries", "uploaded", "summary"])
+@pytest.mark.parametrize("gone_at", ["entries", "uploaded", "run"])
 def test_an_attempt_that_its_holder_removes_during_a_look_is_passed_over(tmp_path, monkeypatch, gone_at):
     kept, removed = make(tmp_path), make(tmp_path, "c2")
     real = getattr(Spool, gone_at)
@@ -126,7 +126,7 @@ def test_an_attempt_that_its_holder_removes_during_a_look_is_passed_over(tmp_pat
 
     monkeypatch.setattr(Spool, gone_at, property(look) if isinstance(real, property) else look)
     store = Store(f"sqlite:///{tmp_path}/mlflow.db", "e", tmp_path, offline=gone_at != "uploaded")
-    assert store.states(["c1", "c2"]).keys() == ({"c1"} if gone_at != "uploaded" else set())
+    assert store.states().keys() == ({"c1"} if gone_at != "uploaded" else set())
     assert [spool.id for spool in spools(tmp_path)] == [kept.id]
 
 

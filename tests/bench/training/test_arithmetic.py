@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from bench.cells.runner import run_cell
-from bench.tracking import stores
 from bench.tracking.stores import store_of
 from bench.training.arithmetic import single_precision
 from bench.training.module import Classifier
@@ -41,8 +40,6 @@ class Seen(BaseException):
 
 
 def test_a_training_in_fp32_computes_its_convolutions_in_fp32(configure, monkeypatch):
-    stores._store.cache_clear()
-
     def step(*_):
         raise Seen(*now())
 

@@ -24,7 +24,6 @@ from bench.cells.runner import run_cell
 from bench.errors import BatchTooLargeError, LostProcessError, StorageError, TrainingError
 from bench.networks import heads
 from bench.networks.models import build_model
-from bench.tracking import stores
 from bench.tracking.stores import store_of
 from bench.training import bookkeeping, heap, states
 from bench.training import loop as training
@@ -36,11 +35,6 @@ STEPPED = ("protocol.epochs=2", "protocol.checkpoints.every_examples=48", "proto
 
 LONGER = (*STEPPED, "protocol.epochs=8")
 """Time to be killed in: 48 steps."""
-
-
-@pytest.fixture(autouse=True)
-def fresh_stores():
-    stores._store.cache_clear()
 
 
 def frame(config, name="test"):
