@@ -138,6 +138,7 @@ LAYERS = [
     {"analysis.tables"},
     {"analysis.store", "analysis.questions"},
     {"analysis.results", "analysis.figures"},
+    {"analysis.sections"},
     {"analysis.page"},
     {"analysis.report", "analysis.paper", "analysis.export"},
     {
