@@ -102,7 +102,7 @@ def summary(results: Results, index: Path) -> str:
     """What the terminal shows at the end."""
     shown = auroc_display(results.tables["auroc"])
     lines = [results.warning] if results.warning else []
-    lines += [plain(shown[["Architecture", "Pretrained", "Truncated", "Seed", "Mean", "Low", "High"]])]
+    lines += [plain(shown.loc[:, :"High"])]
     if len(results.left_out):
         lines.append(f"{count(len(results.left_out), 'run')} left out: {', '.join(map(str, results.left_out['name']))}")
     return "\n\n".join([*lines, f"{index}\n"])
@@ -141,7 +141,7 @@ def _make(folder: Path, words: Sequence[str], results: Results, reload: int) -> 
             style.save(picture.figure, picture.points, folder / "figures", picture.name)
     verdicts = verdicts_dict(results.tables["verdicts"], results.barriers)
     _json(folder / "verdicts.json", verdicts)
-    origin = provenance(results.settings, words, results.cells, unit=results.unit, cautions=results.cautions)
+    origin = provenance(results.settings, words, results.every.cells, unit=results.unit, cautions=results.cautions)
     _json(folder / "provenance.json", origin)
     page = render(results, made, origin, reload=reload)
     (folder / "index.html").write_text(page, encoding="utf-8")

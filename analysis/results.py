@@ -6,6 +6,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
+from analysis import axes
 from analysis.errors import AnalysisError
 from analysis.evaluation import Evaluation, Replicates, align, resample
 from analysis.figures.style import Format
@@ -17,6 +18,7 @@ from analysis.questions.verdicts import barriers
 from analysis.settings import Settings
 from analysis.statistics.streams import stream
 from analysis.store.artifacts import load_predictions
+from analysis.store.cards import Cards, load_cards
 from analysis.store.cells import left_out, select_cells
 from analysis.store.completeness import check_complete
 from analysis.store.folders import Runs
@@ -33,15 +35,40 @@ TOO_SURE = (
 
 
 @dataclass(frozen=True)
+class Models:
+    """Cells, and networks with their seeds together: frames with the replicates of their rows."""
+
+    cells: pd.DataFrame
+    replicates: Replicates
+    groups: pd.DataFrame
+    grouped: Replicates
+
+    def at(self, variant: str) -> "Models":
+        """Those of one variant."""
+        rows, networks = (np.flatnonzero(frame["variant"] == variant) for frame in (self.cells, self.groups))
+        if len(rows) == len(self.cells):
+            return self
+        return Models(
+            self.cells.iloc[rows].reset_index(drop=True),
+            self.replicates.take(rows),
+            self.groups.iloc[networks].reset_index(drop=True),
+            self.grouped.take(networks),
+        )
+
+
+@dataclass(frozen=True)
 class Results:
     """Everything that a section is made from.
 
     Attributes:
         settings: of the report.
-        cells: the finished cells, in order.
+        cells: the finished cells at the first level of each axis, in order: what the report is about.
         replicates: of the cells.
         groups: the cells with the seeds of a network together.
         grouped: replicates of the groups.
+        every: the same four of the cells at all levels, with a column `variant` that says where a cell is not at the
+            first level of each axis.
+        varied: the axes in which the cells differ, each with its levels.
         left_out: the other runs of the experiment.
         incomplete: sentences that belong to every table of an incomplete sweep.
         barriers: why no verdict may be given.
@@ -56,6 +83,8 @@ class Results:
     replicates: Replicates
     groups: pd.DataFrame
     grouped: Replicates
+    every: "Models"
+    varied: dict[axes.Axis, list[str]]
     left_out: pd.DataFrame
     incomplete: list[str]
     barriers: list[str]
@@ -75,10 +104,15 @@ class Results:
         settings = self.settings
         return auroc_table(self.groups, self.grouped, level=settings.level, interval=settings.interval)
 
+    @cached_property
+    def cards(self) -> Cards:
+        """The data cards of all cells."""
+        return load_cards(self.settings.tracking.uri, self.every.cells)
+
     @property
     def warning(self) -> str:
         """Why the numbers are a demonstration; empty where nothing in them is made up."""
-        return warning(self.cells)
+        return warning(self.every.cells)
 
     @property
     def cautions(self) -> list[str]:
@@ -107,7 +141,7 @@ def read_runs(settings: Settings) -> Results:
     Raises:
         AnalysisError: the runs do not allow a report; the message says why and what to do.
     """
-    source = Runs(settings.tracking.uri, settings.experiment, settings.results)
+    source = Runs(settings.tracking.uri, settings.experiment, settings.results, settings.where)
     runs = source.table()
     filters = settings.filters()
     cells = select_cells(runs, filters, settings.experiment)
@@ -115,7 +149,7 @@ def read_runs(settings: Settings) -> Results:
         runs, cells, filters, experiment=settings.experiment, allow_missing=settings.allow_missing
     )
     cells = choose_tasks(cells, settings.tasks)
-    evaluation = _evaluation(settings, cells)
+    evaluation = read_evaluation(settings, cells)
     unit = choose_unit(evaluation.keys, settings.unit)
     rng = np.random.default_rng(settings.seed)
     try:
@@ -125,15 +159,24 @@ def read_runs(settings: Settings) -> Results:
     except ValueError as error:
         raise AnalysisError(f"the predictions of experiment {settings.experiment}: {error}") from error
     groups, grouped = group_seeds(cells, replicates, rng=stream(settings.seed, "seeds"))
+    varied = axes.levels(cells)
+    cells, groups = (frame.assign(variant=axes.variants(frame, varied)) for frame in (cells, groups))
+    every = Models(cells, replicates, groups, grouped)
+    first = every.at("")
+    if first.cells.empty:
+        there = "; ".join(f"{axis.name}: {', '.join(found)}" for axis, found in varied.items())
+        raise AnalysisError(
+            f"no cell is at the first level of each axis ({there}), with which the others are compared; choose one "
+            "level of an axis, as adapt=linear"
+        )
     return Results(
         settings=settings,
-        cells=cells,
-        replicates=replicates,
-        groups=groups,
-        grouped=grouped,
+        **vars(first),
+        every=every,
+        varied=varied,
         left_out=left_out(runs),
         incomplete=incomplete,
-        barriers=barriers(cells, read_claims().requires),
+        barriers=barriers(first.cells, read_claims().requires),
         unit=unit,
         dependent=dependent_units(evaluation.keys, unit),
         source=source,
@@ -171,9 +214,18 @@ def warning(cells: pd.DataFrame) -> str:
     return f"{DEMONSTRATION} {'; '.join(parts)}." if parts else ""
 
 
-def _evaluation(settings: Settings, cells: pd.DataFrame) -> Evaluation:
-    """Every cell's predictions on the same rows."""
-    frames = load_predictions(settings.tracking.uri, cells)
+def read_evaluation(settings: Settings, cells: pd.DataFrame, split: str = "test") -> Evaluation:
+    """Every cell's predictions on the same rows of one set.
+
+    Args:
+        settings: of the report.
+        cells: run_id, name, artifacts, and how they are evaluated.
+        split: test, valid, or an external set.
+
+    Raises:
+        AnalysisError: predictions that cannot be read, or that are not of the same rows and labels.
+    """
+    frames = load_predictions(settings.tracking.uri, cells, split)
     rule = cells.iloc[0]
     units = {}
     for run_id, name in zip(cells["run_id"], cells["name"], strict=True):

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from analysis.axes import AXES
 from analysis.errors import SettingsError
 from analysis.places import CONF
 from analysis.places import PROJECT as PROJECT
@@ -55,10 +56,16 @@ class Settings:
     seed: int = at_least(0, 0)
     data: str | None = None
     data_fingerprint: str | None = None
-    data_uncertain: str | None = None
     protocol: str | None = None
     protocol_settings: str | None = None
     sweep: str | None = None
+    adapt: str | None = None
+    data_fraction: str | None = None
+    data_patients: str | None = None
+    in_chans: str | None = None
+    data_uncertain: str | None = None
+    image_size: str | None = None
+    where: str = ""
     tasks: str | None = None
     evaluation: EvaluationFilter = field(default_factory=EvaluationFilter)
     interval: str = one_of("delong", "percentile", "bca", default="delong")
@@ -74,8 +81,9 @@ class Settings:
 
     def filters(self) -> dict[str, str]:
         """The filters that are set, by the column of the runs that they select on."""
-        names = ("data", "data_fingerprint", "data_uncertain", "protocol", "protocol_settings", "sweep")
+        names = ("data", "data_fingerprint", "protocol", "protocol_settings", "sweep")
         chosen = {name: getattr(self, name) for name in names}
+        chosen |= {axis.column: getattr(self, axis.name) for axis in AXES}
         chosen |= {f"evaluation.{name}": value for name, value in vars(self.evaluation).items()}
         return {name: value for name, value in chosen.items() if value is not None}
 

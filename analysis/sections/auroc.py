@@ -1,5 +1,6 @@
 """AUROC of every cell, and how far the seeds of a network lie apart."""
 
+import numpy as np
 import pandas as pd
 
 from analysis.evaluation import MEAN
@@ -28,8 +29,9 @@ SEVERAL = "Standard deviation and range over the seeds of a network, on the same
 
 def tables(results: Results) -> dict[str, pd.DataFrame]:
     """`auroc` and `seeds`."""
-    cells, replicates, level = results.cells, results.replicates, results.settings.level
+    cells, replicates, level = results.every.cells, results.every.replicates, results.settings.level
     made = auroc_table(cells, replicates, level=level, interval=results.settings.interval)
+    made["variant"] = np.repeat(cells["variant"].to_numpy(), len(replicates.tasks))
     return {"auroc": with_best(made, replicates, level=level), "seeds": spread_table(cells, replicates)}
 
 
@@ -38,8 +40,9 @@ def section(results: Results) -> Section:
     raw, spread = results.tables["auroc"], results.tables["seeds"]
     several = spread[(spread["task"] == MEAN) & (spread["n_seeds"] > 1)]
     about = [ABOUT, best_note(results.settings.level), *notes(results)]
-    display, points = auroc_display(raw), figures.table(raw)
-    drawn = figures.figure(raw, points, results.heads, results.form)
+    display, first = auroc_display(raw), raw[raw["variant"] == ""]
+    points = figures.table(first)
+    drawn = figures.figure(first, points, results.heads, results.form)
     alt = "Mean AUROC of each architecture with its interval, pretrained beside scratch"
     return Section(
         "AUROC",
@@ -57,7 +60,8 @@ def auroc_display(table: pd.DataFrame) -> pd.DataFrame:
     Args:
         table: what `auroc_table` gives.
     """
-    firsts = shown(table.drop_duplicates("cell"), CELL)
+    varied = "variant" in table and table["variant"].any()
+    firsts = shown(table.drop_duplicates("cell"), {**CELL, "Differs in": "variant"} if varied else CELL)
     values = [by_task(cell) for _, cell in table.groupby("cell", sort=False)]
     return firsts.join(pd.DataFrame(values))
 

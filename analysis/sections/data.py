@@ -7,7 +7,6 @@ import pandas as pd
 
 from analysis.results import Results
 from analysis.sections.parts import Section, Table
-from analysis.store.cards import load_cards
 from analysis.tables import Columns, count, heading, number, shown, whole
 
 PLACE = 140
@@ -26,7 +25,7 @@ FILTERED: Columns = {
 
 def section(results: Results) -> Section:
     """What was trained and tested on, and what was left out."""
-    cards = load_cards(results.settings.tracking.uri, results.cells)
+    cards = results.cards
     about = [*cards.sentences, *cards.problems]
     labels = labels_display(cards.labels)
     folded = f"Labels as given, by label and split ({count(len(labels), 'row')})"
