@@ -17,6 +17,8 @@ from analysis.ranges import at_least, between, described, filled, leaves, one_of
 
 DEFAULTS = CONF / "report.yaml"
 Schema = TypeVar("Schema")
+_METRIC = "(auroc|average_precision|sensitivity)"
+METRICS = rf"\[?\s*{_METRIC}(\s*,\s*{_METRIC})*\s*\]?"
 
 
 @dataclass
@@ -66,6 +68,8 @@ class Settings:
     data_uncertain: str | None = None
     image_size: str | None = None
     where: str = ""
+    metrics: str = shaped(METRICS, "some of auroc, average_precision, sensitivity", "auroc")
+    specificity: float = between(0, 1, 0.9)
     tasks: str | None = None
     evaluation: EvaluationFilter = field(default_factory=EvaluationFilter)
     interval: str = one_of("delong", "percentile", "bca", default="delong")
@@ -78,6 +82,11 @@ class Settings:
     watch_seconds: int = at_least(1, 60)
     figures: FigureSettings = field(default_factory=FigureSettings)
     results: str | None = shaped(r"\s*[^,\s][^,]*(,\s*[^,\s][^,]*)*", "folders, separated by commas", None)
+
+    def more(self) -> list[str]:
+        """The metrics beside AUROC."""
+        words = [word.strip() for word in self.metrics.strip("[] ").split(",")]
+        return [word for word in dict.fromkeys(words) if word not in ("auroc", "")]
 
     def filters(self) -> dict[str, str]:
         """The filters that are set, by the column of the runs that they select on."""
