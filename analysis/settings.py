@@ -70,6 +70,8 @@ class Settings:
     where: str = ""
     metrics: str = shaped(METRICS, "some of auroc, average_precision, sensitivity", "auroc")
     specificity: float = between(0, 1, 0.9)
+    subgroups: str = ""
+    subgroups_file: str = ""
     tasks: str | None = None
     evaluation: EvaluationFilter = field(default_factory=EvaluationFilter)
     interval: str = one_of("delong", "percentile", "bca", default="delong")

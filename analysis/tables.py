@@ -113,6 +113,7 @@ def yes(value: Any) -> str:
 Columns = Mapping[str, str | tuple[str, Callable[[Any], str]]]
 """Of a table for readers: the title of each column, and the raw column that it shows, with a format or as it stands."""
 NETWORK: Columns = {"Architecture": "arch", "Pretrained": ("pretrained", yes)}
+PLAIN: Columns = {"Estimate": ("estimate", number), "Low": ("low", number), "High": ("high", number)}
 INTERVAL: Columns = {"Estimate": ("estimate", signed), "Low": ("low", signed), "High": ("high", signed)}
 
 
