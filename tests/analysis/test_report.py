@@ -16,7 +16,7 @@ from tests import told
 TABLES = (
     *("verdicts", "auroc", "seeds", "boost", "boost_pooled", "correlations", "family"),
     *("truncation", "truncation_smallest", "truncation_factors", "pareto", "calibration", "axes", "label_efficiency"),
-    *("metrics", "metrics_boost", "subgroups"),
+    *("metrics", "metrics_boost", "subgroups", "external", "external_order"),
 )
 CARD_TABLES = ("data_card", "data_card_splits", "data_card_filtered")  # of data, whatever was trained on them
 FILES = {
