@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -116,6 +116,18 @@ class Replicates:
         """What the column `method` of a table says of a percentile interval of these replicates."""
         return f"{'stratified ' if self.stratified else ''}{METHOD}{SEEDS if self.seeds else ''}"
 
+    def take(self, rows: npt.NDArray[np.intp]) -> "Replicates":
+        """The same of some of the models, in that order."""
+        source, members = self.source, self.members
+        if members is not None:
+            members = tuple(members[row] for row in rows)
+        elif source is not None:
+            kept = replace(source.evaluation, scores=source.evaluation.scores[rows])
+            source = replace(source, evaluation=kept)
+        return replace(
+            self, estimates=self.estimates[rows], resampled=self.resampled[rows], source=source, members=members
+        )
+
     def columns(self) -> list[tuple[int, ...]]:
         """The tasks that each entry of `tasks` is made of: one, or those of a mean."""
         n = len(self.tasks) - max(1, len(self.parts))
@@ -199,7 +211,7 @@ def resample(
         stratified=stratified,
         source=source,
         parts=parts,
-        few=(*few, *(_of_tasks(evaluation.tasks, few, part) for part in parts)),
+        few=(*few, *(of_tasks(evaluation.tasks, few, part) for part in parts)),
     )
 
 
@@ -223,7 +235,14 @@ def _means(tasks: Sequence[str], few: Sequence[str]) -> tuple[list[str], tuple[t
     return [f"{MEAN}_without_{without}", MEAN], (left, every)
 
 
-def _of_tasks(tasks: Sequence[str], few: Sequence[str], part: Sequence[int]) -> str:
+def of_tasks(tasks: Sequence[str], few: Sequence[str], part: Sequence[int]) -> str:
+    """Why a mean has no interval, of its tasks' reasons.
+
+    Args:
+        tasks: names.
+        few: the reason of each, empty where it has an interval.
+        part: the tasks of the mean.
+    """
     return "; ".join(f"{tasks[t]}: {few[t]}" for t in part if few[t])
 
 

@@ -25,7 +25,6 @@ from analysis.figures import summary as summary_figure
 from analysis.interrupted import run_command
 from analysis.questions.associations import (
     ATTENUATION,
-    correlation_display,
     correlation_statistics,
     correlations,
     digitisation_rows,
@@ -45,13 +44,28 @@ from analysis.questions.scatter import (
     points_table,
 )
 from analysis.questions.truncation import COLUMNS as TRUNCATION
-from analysis.questions.verdicts import verdicts_display, verdicts_table
+from analysis.questions.verdicts import verdicts_table
 from analysis.ranges import at_least, between, filled
+from analysis.sections import correlations as correlations_section
+from analysis.sections import verdicts as verdicts_section
 from analysis.settings import read
 from analysis.statistics.streams import stream
-from analysis.tables import number, p_value, plain, write_table
+from analysis.tables import Columns, number, p_value, plain, shown, signed, write_table
 
 KEY = ["x", "y", "subset", "method"]
+BESIDE: Columns = {
+    "Spearman of": "pair",
+    "Cells": "subset",
+    "Ours": ("estimate", signed),
+    "n": "n",
+    "Paper": ("paper", lambda value: number(value, 2, signed=True)),
+    "n there": "n_paper",
+    "Low": ("low", signed),
+    "High": ("high", signed),
+    "p": ("p_value", p_value),
+    "Reading, low": ("read_low", signed),
+    "Reading, high": ("read_high", signed),
+}
 NOT_PUBLISHED = "The paper's text was not in reach: its truncated networks are not in the sources we could read."
 
 
@@ -171,13 +185,13 @@ def evaluate(settings: PaperSettings) -> Paper:
 
 def summary(paper: Paper) -> str:
     """What the terminal shows."""
-    shown = correlation_display(paper.table[paper.table["interval"] != "digitisation"])
-    verdicts = verdicts_display(paper.verdicts)[["Claim", "Verdict", "n", "Would be decided by"]]
+    every = correlations_section.display(paper.table[paper.table["interval"] != "digitisation"])
+    verdicts = shown(paper.verdicts, verdicts_section.COLUMNS)[["Claim", "Verdict", "n", "Would be decided by"]]
     parts = [
         "CheXtransfer's correlations, computed again from the points of its Figure 1, with intervals of ours:",
         plain(_beside_display(paper.beside)),
         "By three methods, with architectures alike within families and as if they were independent:",
-        plain(shown.drop(columns=["n"])),
+        plain(every.drop(columns=["n"])),
         "What the rules of conf/claims.yaml make of these points:",
         plain(verdicts),
         "\n".join(paper.notes),
@@ -193,8 +207,8 @@ def write(paper: Paper, out: Path) -> None:
     """
     displays = {
         "paper": (paper.beside, _beside_display(paper.beside)),
-        "paper_correlations": (paper.table, correlation_display(paper.table)),
-        "paper_verdicts": (paper.verdicts, verdicts_display(paper.verdicts)),
+        "paper_correlations": (paper.table, correlations_section.display(paper.table)),
+        "paper_verdicts": (paper.verdicts, shown(paper.verdicts, verdicts_section.COLUMNS)),
     }
     figure = correlation_figure.figure(paper.points, of_record(paper.table), paper.notes[:1])
     absent = summary_figure.ABSENT | {summary_figure.CUT: NOT_PUBLISHED}
@@ -219,24 +233,9 @@ def _beside(table: pd.DataFrame, read: pd.DataFrame) -> pd.DataFrame:
 
 
 def _beside_display(beside: pd.DataFrame) -> pd.DataFrame:
-    names = {TOP1: "ImageNet top-1", PARAMETERS: "Parameters", AUROC: "AUROC", BOOST: "Boost"}
-    rows = [
-        {
-            "Spearman of": f"{names[row['x']]}, {names[row['y']]}",
-            "Cells": row["subset"],
-            "Ours": number(row["estimate"], signed=True),
-            "n": str(row["n"]),
-            "Paper": number(row["paper"], 2, signed=True),
-            "n there": str(row["n_paper"]),
-            "Low": number(row["low"], signed=True),
-            "High": number(row["high"], signed=True),
-            "p": p_value(row["p_value"]),
-            "Reading, low": number(row["read_low"], signed=True),
-            "Reading, high": number(row["read_high"], signed=True),
-        }
-        for row in beside.to_dict("records")
-    ]
-    return pd.DataFrame(rows)
+    names = correlations_section.NAMES
+    pairs = [f"{names[x]}, {names[y]}" for x, y in zip(beside["x"], beside["y"], strict=True)]
+    return shown(beside.assign(pair=pairs), BESIDE)
 
 
 def _measurable(verdicts: pd.DataFrame, statistics: pd.DataFrame) -> list[str]:

@@ -14,13 +14,14 @@ from analysis.figures import style
 from analysis.interrupted import run_command
 from analysis.page.provenance import provenance
 from analysis.page.render import render
-from analysis.page.sections import sections
 from analysis.page.watch import watch
 from analysis.questions.verdicts import verdicts_dict
-from analysis.results import Results, evaluate
+from analysis.results import Results
+from analysis.sections import evaluate, sections
+from analysis.sections.auroc import auroc_display
 from analysis.settings import DEFAULTS, Settings, environment_notes, read_settings
 from analysis.store.uris import mask
-from analysis.tables import auroc_display, count, plain, write_table
+from analysis.tables import count, plain, write_table
 
 
 def main(words: Sequence[str]) -> int:
@@ -36,7 +37,7 @@ def main(words: Sequence[str]) -> int:
         if settings.watch:
             return _watch(settings, words)
         results = evaluate(settings)
-        index = write(settings, words, results)
+        index = write(words, results)
     except SettingsError as error:
         sys.stderr.write(f"{mask(str(error))}\n")
         return 2
@@ -63,11 +64,10 @@ def _folder(settings: Settings) -> Path:
     return Path(settings.out).expanduser().absolute()
 
 
-def write(settings: Settings, words: Sequence[str], results: Results, *, reload: int = 0) -> Path:
+def write(words: Sequence[str], results: Results, *, reload: int = 0) -> Path:
     """Writes the report folder; nothing in it is touched before every file has been made.
 
     Args:
-        settings: of the report.
         words: what was typed after the command.
         results: what it shows.
         reload: seconds after which a browser reads the page again; 0 never.
@@ -78,12 +78,12 @@ def write(settings: Settings, words: Sequence[str], results: Results, *, reload:
     Raises:
         AnalysisError: the folder cannot be written.
     """
-    out = _folder(settings)
+    out = _folder(results.settings)
     try:
         out.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".report-", dir=out) as folder:
             made = Path(folder)
-            _make(made, settings, words, results, reload)
+            _make(made, words, results, reload)
             files = sorted(
                 (path for path in made.rglob("*") if path.is_file()), key=lambda path: path.name == "index.html"
             )
@@ -92,7 +92,9 @@ def write(settings: Settings, words: Sequence[str], results: Results, *, reload:
                 target.parent.mkdir(exist_ok=True)
                 os.replace(path, target)
     except OSError as error:
-        raise AnalysisError(f"out={settings.out} cannot be written: {error.strerror} ({error.filename})") from error
+        raise AnalysisError(
+            f"out={results.settings.out} cannot be written: {error.strerror} ({error.filename})"
+        ) from error
     return out / "index.html"
 
 
@@ -100,7 +102,7 @@ def summary(results: Results, index: Path) -> str:
     """What the terminal shows at the end."""
     shown = auroc_display(results.tables["auroc"])
     lines = [results.warning] if results.warning else []
-    lines += [plain(shown[["Architecture", "Pretrained", "Truncated", "Seed", "Mean", "Low", "High"]])]
+    lines += [plain(shown.loc[:, :"High"])]
     if len(results.left_out):
         lines.append(f"{count(len(results.left_out), 'run')} left out: {', '.join(map(str, results.left_out['name']))}")
     return "\n\n".join([*lines, f"{index}\n"])
@@ -113,9 +115,9 @@ def _watch(settings: Settings, words: Sequence[str]) -> int:
     def refresh(partial: str) -> Path:
         results = evaluate(partly)
         if not partial:
-            return write(partly, words, results)
+            return write(words, results)
         marked = replace(results, incomplete=[partial, *results.incomplete])
-        return write(partly, words, marked, reload=partly.watch_seconds)
+        return write(words, marked, reload=partly.watch_seconds)
 
     def say(line: str) -> None:
         sys.stdout.write(f"{line}\n")
@@ -128,10 +130,10 @@ def _watch(settings: Settings, words: Sequence[str]) -> int:
         return 130
 
 
-def _make(folder: Path, settings: Settings, words: Sequence[str], results: Results, reload: int) -> None:
+def _make(folder: Path, words: Sequence[str], results: Results, reload: int) -> None:
     (folder / "tables").mkdir()
     (folder / "figures").mkdir()
-    made = sections(settings, results)
+    made = sections(results)
     for section in made:
         for table in section.tables:
             write_table(table.raw, table.display, folder / "tables", table.name, table.notes, table.strong)
@@ -139,9 +141,9 @@ def _make(folder: Path, settings: Settings, words: Sequence[str], results: Resul
             style.save(picture.figure, picture.points, folder / "figures", picture.name)
     verdicts = verdicts_dict(results.tables["verdicts"], results.barriers)
     _json(folder / "verdicts.json", verdicts)
-    origin = provenance(settings, words, results.cells, unit=results.unit, cautions=results.cautions)
+    origin = provenance(results.settings, words, results.every.cells, unit=results.unit, cautions=results.cautions)
     _json(folder / "provenance.json", origin)
-    page = render(settings, results, made, origin, reload=reload)
+    page = render(results, made, origin, reload=reload)
     (folder / "index.html").write_text(page, encoding="utf-8")
 
 

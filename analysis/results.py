@@ -1,29 +1,20 @@
-"""From the runs of an experiment to every table of the report: the one place that computes them all."""
+"""What the runs of an experiment say, read once, for every section of the report."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
 
+from analysis import axes
 from analysis.errors import AnalysisError
 from analysis.evaluation import Evaluation, Replicates, align, resample
-from analysis.questions.associations import correlation_table
-from analysis.questions.best import with_best
-from analysis.questions.boosts import corrected, pooled_table
-from analysis.questions.calibration import calibration_table
+from analysis.figures.style import Format
 from analysis.questions.claims import read_claims
-from analysis.questions.compare import auroc_table, boost_table, pair_cells
-from analysis.questions.curves import Curves, make_curves
-from analysis.questions.evidence import gather
-from analysis.questions.family import family_table
-from analysis.questions.pareto import pareto_table
-from analysis.questions.power import with_needed
+from analysis.questions.compare import auroc_table
 from analysis.questions.scatter import collect, points_table
-from analysis.questions.seeds import group_seeds, spread_table
-from analysis.questions.truncation import factors_table, smallest_table, truncation_table
-from analysis.questions.verdicts import barriers, verdicts_table
+from analysis.questions.seeds import group_seeds
+from analysis.questions.verdicts import barriers
 from analysis.settings import Settings
 from analysis.statistics.streams import stream
 from analysis.store.artifacts import load_predictions
@@ -31,8 +22,6 @@ from analysis.store.cards import Cards, load_cards
 from analysis.store.cells import left_out, select_cells
 from analysis.store.completeness import check_complete
 from analysis.store.folders import Runs
-from analysis.store.maps import Maps, load_maps
-from analysis.store.mistakes import Mistakes, load_mistakes
 from analysis.tables import count
 from analysis.units import choose_unit, dependent_units
 from analysis.views import aggregate_views
@@ -46,55 +35,113 @@ TOO_SURE = (
 
 
 @dataclass(frozen=True)
-class Results:
-    """Everything that the report shows.
-
-    Attributes:
-        cells: the finished cells, in order.
-        groups: the same with the seeds of a network together.
-        left_out: the other runs of the experiment.
-        partners: cells without their pretrained or scratch partner.
-        tables: raw long frames by name, one CSV file each.
-        points: of the correlations' point clouds.
-        networks: AUROC of the groups of seeds, in the form of the table `auroc`.
-        curves: of few networks.
-        cards: of the data behind the cells.
-        maps: recorded with the cells; None where no X-rays are wanted.
-        mistakes: of the best cells; None where no X-rays are wanted.
-        barriers: why no verdict may be given.
-        warning: empty, or why this is a demonstration.
-        incomplete: sentences that belong to every table of an incomplete sweep.
-        unit: what is resampled, chosen where the settings say `auto`.
-        resampling: name of the percentile intervals of all tables over networks.
-        cautions: sentences on what the settings make of the intervals, for a box on the page.
-    """
+class Models:
+    """Cells, and networks with their seeds together: frames with the replicates of their rows."""
 
     cells: pd.DataFrame
+    replicates: Replicates
     groups: pd.DataFrame
+    grouped: Replicates
+
+    def at(self, variant: str) -> "Models":
+        """Those of one variant."""
+        rows, networks = (np.flatnonzero(frame["variant"] == variant) for frame in (self.cells, self.groups))
+        if len(rows) == len(self.cells):
+            return self
+        return Models(
+            self.cells.iloc[rows].reset_index(drop=True),
+            self.replicates.take(rows),
+            self.groups.iloc[networks].reset_index(drop=True),
+            self.grouped.take(networks),
+        )
+
+
+@dataclass(frozen=True)
+class Results:
+    """Everything that a section is made from.
+
+    Attributes:
+        settings: of the report.
+        cells: the finished cells at the first level of each axis, in order: what the report is about.
+        replicates: of the cells.
+        groups: the cells with the seeds of a network together.
+        grouped: replicates of the groups.
+        every: the same four of the cells at all levels, with a column `variant` that says where a cell is not at the
+            first level of each axis.
+        varied: the axes in which the cells differ, each with its levels.
+        left_out: the other runs of the experiment.
+        incomplete: sentences that belong to every table of an incomplete sweep.
+        barriers: why no verdict may be given.
+        unit: what is resampled, chosen where the settings say `auto`.
+        dependent: why the units are not independent; empty where they are.
+        source: of the runs.
+        tables: raw long frames by name, one CSV file each; filled by the sections.
+    """
+
+    settings: Settings
+    cells: pd.DataFrame
+    replicates: Replicates
+    groups: pd.DataFrame
+    grouped: Replicates
+    every: "Models"
+    varied: dict[axes.Axis, list[str]]
     left_out: pd.DataFrame
-    partners: pd.DataFrame
-    tables: Mapping[str, pd.DataFrame]
-    points: pd.DataFrame
-    networks: pd.DataFrame
-    curves: Curves
-    cards: Cards
-    maps: Maps | None
-    mistakes: Mistakes | None
-    barriers: list[str]
-    warning: str
     incomplete: list[str]
+    barriers: list[str]
     unit: str
-    resampling: str
-    cautions: list[str]
+    dependent: str
+    source: Runs
+    tables: dict[str, pd.DataFrame]
+
+    @cached_property
+    def points(self) -> pd.DataFrame:
+        """The correlations' point clouds."""
+        return points_table(collect(self.groups, self.grouped), level=self.settings.level)
+
+    @cached_property
+    def networks(self) -> pd.DataFrame:
+        """AUROC of the groups of seeds, in the form of the table `auroc`."""
+        settings = self.settings
+        return auroc_table(self.groups, self.grouped, level=settings.level, interval=settings.interval)
+
+    @cached_property
+    def cards(self) -> Cards:
+        """The data cards of all cells."""
+        return load_cards(self.settings.tracking.uri, self.every.cells)
+
+    @property
+    def warning(self) -> str:
+        """Why the numbers are a demonstration; empty where nothing in them is made up."""
+        return warning(self.every.cells)
+
+    @property
+    def cautions(self) -> list[str]:
+        """What the settings make of the intervals, for a box on the page."""
+        return [f"{self.dependent}: {TOO_SURE}"] if self.dependent else []
+
+    @property
+    def images(self) -> bool:
+        """Whether X-rays are shown: files that were exported have none."""
+        return self.settings.images and self.settings.results is None
+
+    @property
+    def heads(self) -> list[str]:
+        """What stands above a figure and below a table: what must not be lost when either is taken alone."""
+        return [*([self.warning] if self.warning else []), *self.incomplete, *self.cautions]
+
+    @property
+    def form(self) -> Format:
+        """How figures are printed."""
+        return Format(self.settings.figures.width, self.settings.figures.font)
 
 
-def evaluate(settings: Settings) -> Results:
-    """Reads the runs and computes every number.
+def read_runs(settings: Settings) -> Results:
+    """Read the runs and resample them; the tables are still empty.
 
     Raises:
         AnalysisError: the runs do not allow a report; the message says why and what to do.
     """
-    source = Runs(settings.tracking.uri, settings.experiment, settings.results)
+    source = Runs(settings.tracking.uri, settings.experiment, settings.results, settings.where)
     runs = source.table()
     filters = settings.filters()
     cells = select_cells(runs, filters, settings.experiment)
@@ -102,7 +149,7 @@ def evaluate(settings: Settings) -> Results:
         runs, cells, filters, experiment=settings.experiment, allow_missing=settings.allow_missing
     )
     cells = choose_tasks(cells, settings.tasks)
-    evaluation = _evaluation(settings, cells)
+    evaluation = read_evaluation(settings, cells)
     unit = choose_unit(evaluation.keys, settings.unit)
     rng = np.random.default_rng(settings.seed)
     try:
@@ -112,32 +159,28 @@ def evaluate(settings: Settings) -> Results:
     except ValueError as error:
         raise AnalysisError(f"the predictions of experiment {settings.experiment}: {error}") from error
     groups, grouped = group_seeds(cells, replicates, rng=stream(settings.seed, "seeds"))
-    claims = read_claims()
-    blocked = barriers(cells, claims.requires)
-    images = settings.images and settings.results is None  # files that were exported have none
-    chosen = {name: getattr(settings, name) for name in ("level", "margin", "seed")}
-    tables = over_networks(groups, grouped, n_permutations=settings.permutations, **chosen)
-    dependent = dependent_units(evaluation.keys, unit)
-    verdicts = verdicts_table(claims, gather(tables), barriers=blocked, dependent=dependent)
-    tables |= _tables(settings, cells, replicates, groups, grouped)
+    varied = axes.levels(cells)
+    cells, groups = (frame.assign(variant=axes.variants(frame, varied)) for frame in (cells, groups))
+    every = Models(cells, replicates, groups, grouped)
+    first = every.at("")
+    if first.cells.empty:
+        there = "; ".join(f"{axis.name}: {', '.join(found)}" for axis, found in varied.items())
+        raise AnalysisError(
+            f"no cell is at the first level of each axis ({there}), with which the others are compared; choose one "
+            "level of an axis, as adapt=linear"
+        )
     return Results(
-        cells=cells,
-        groups=groups,
+        settings=settings,
+        **vars(first),
+        every=every,
+        varied=varied,
         left_out=left_out(runs),
-        partners=pair_cells(cells).missing,
-        tables=tables | {"verdicts": with_needed(verdicts, rng=stream(settings.seed, "verdicts"))},
-        points=points_table(collect(groups, grouped), level=settings.level),
-        networks=auroc_table(groups, grouped, level=settings.level, interval=settings.interval),
-        curves=make_curves(cells, replicates.source, source.histories, level=settings.level),
-        cards=load_cards(settings.tracking.uri, cells),
-        maps=load_maps(settings.tracking.uri, cells) if images else None,
-        mistakes=load_mistakes(settings.tracking.uri, cells) if images else None,
-        barriers=blocked,
-        warning=warning(cells),
         incomplete=incomplete,
+        barriers=barriers(first.cells, read_claims().requires),
         unit=unit,
-        resampling=grouped.method,
-        cautions=[f"{dependent}: {TOO_SURE}"] if dependent else [],
+        dependent=dependent_units(evaluation.keys, unit),
+        source=source,
+        tables={},
     )
 
 
@@ -171,9 +214,18 @@ def warning(cells: pd.DataFrame) -> str:
     return f"{DEMONSTRATION} {'; '.join(parts)}." if parts else ""
 
 
-def _evaluation(settings: Settings, cells: pd.DataFrame) -> Evaluation:
-    """Every cell's predictions on the same rows."""
-    frames = load_predictions(settings.tracking.uri, cells)
+def read_evaluation(settings: Settings, cells: pd.DataFrame, split: str = "test") -> Evaluation:
+    """Every cell's predictions on the same rows of one set.
+
+    Args:
+        settings: of the report.
+        cells: run_id, name, artifacts, and how they are evaluated.
+        split: test, valid, or an external set.
+
+    Raises:
+        AnalysisError: predictions that cannot be read, or that are not of the same rows and labels.
+    """
+    frames = load_predictions(settings.tracking.uri, cells, split)
     rule = cells.iloc[0]
     units = {}
     for run_id, name in zip(cells["run_id"], cells["name"], strict=True):
@@ -184,42 +236,3 @@ def _evaluation(settings: Settings, cells: pd.DataFrame) -> Evaluation:
         except AnalysisError as error:
             raise AnalysisError(f"run {name} ({run_id}): {error}") from error
     return align(units, rule["evaluation.tasks"].split(","))
-
-
-def over_networks(
-    groups: pd.DataFrame, grouped: Replicates, *, level: float, margin: float, n_permutations: int, seed: int
-) -> dict[str, pd.DataFrame]:
-    """The tables that the verdicts rest on, by name.
-
-    Args:
-        groups: the networks, their seeds together (`group_seeds`).
-        grouped: their replicates.
-        level: coverage of the intervals.
-        margin: AUROC that a truncated network may lose.
-        n_permutations: of each permutation test.
-        seed: of the report; each table has a random stream of its own.
-    """
-    drawn: dict[str, Any] = {"level": level, "n_permutations": n_permutations}
-    return {
-        "boost_pooled": pooled_table(groups, grouped, level=level),
-        "correlations": correlation_table(groups, grouped, rng=stream(seed, "correlations"), **drawn),
-        "family": family_table(groups, grouped, rng=stream(seed, "family"), **drawn),
-        "truncation_factors": factors_table(groups, grouped, level=level, margin=margin),
-    }
-
-
-def _tables(
-    settings: Settings, cells: pd.DataFrame, replicates: Replicates, groups: pd.DataFrame, grouped: Replicates
-) -> dict[str, pd.DataFrame]:
-    """Every other table."""
-    level, interval = settings.level, settings.interval
-    truncation = truncation_table(groups, grouped, level=level, margin=settings.margin)
-    return {
-        "auroc": with_best(auroc_table(cells, replicates, level=level, interval=interval), replicates, level=level),
-        "seeds": spread_table(cells, replicates),
-        "boost": corrected(boost_table(groups, grouped, level=level, interval=interval)),
-        "truncation": truncation,
-        "truncation_smallest": smallest_table(truncation, groups),
-        "pareto": pareto_table(groups, grouped, level=level),
-        "calibration": calibration_table(cells, replicates.source, level=level),
-    }

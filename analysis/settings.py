@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from analysis.axes import AXES
 from analysis.errors import SettingsError
 from analysis.places import CONF
 from analysis.places import PROJECT as PROJECT
@@ -16,6 +17,8 @@ from analysis.ranges import at_least, between, described, filled, leaves, one_of
 
 DEFAULTS = CONF / "report.yaml"
 Schema = TypeVar("Schema")
+_METRIC = "(auroc|average_precision|sensitivity)"
+METRICS = rf"\[?\s*{_METRIC}(\s*,\s*{_METRIC})*\s*\]?"
 
 
 @dataclass
@@ -55,10 +58,20 @@ class Settings:
     seed: int = at_least(0, 0)
     data: str | None = None
     data_fingerprint: str | None = None
-    data_uncertain: str | None = None
     protocol: str | None = None
     protocol_settings: str | None = None
     sweep: str | None = None
+    adapt: str | None = None
+    data_fraction: str | None = None
+    data_patients: str | None = None
+    in_chans: str | None = None
+    data_uncertain: str | None = None
+    image_size: str | None = None
+    where: str = ""
+    metrics: str = shaped(METRICS, "some of auroc, average_precision, sensitivity", "auroc")
+    specificity: float = between(0, 1, 0.9)
+    subgroups: str = ""
+    subgroups_file: str = ""
     tasks: str | None = None
     evaluation: EvaluationFilter = field(default_factory=EvaluationFilter)
     interval: str = one_of("delong", "percentile", "bca", default="delong")
@@ -72,10 +85,16 @@ class Settings:
     figures: FigureSettings = field(default_factory=FigureSettings)
     results: str | None = shaped(r"\s*[^,\s][^,]*(,\s*[^,\s][^,]*)*", "folders, separated by commas", None)
 
+    def more(self) -> list[str]:
+        """The metrics beside AUROC."""
+        words = [word.strip() for word in self.metrics.strip("[] ").split(",")]
+        return [word for word in dict.fromkeys(words) if word not in ("auroc", "")]
+
     def filters(self) -> dict[str, str]:
         """The filters that are set, by the column of the runs that they select on."""
-        names = ("data", "data_fingerprint", "data_uncertain", "protocol", "protocol_settings", "sweep")
+        names = ("data", "data_fingerprint", "protocol", "protocol_settings", "sweep")
         chosen = {name: getattr(self, name) for name in names}
+        chosen |= {axis.column: getattr(self, axis.name) for axis in AXES}
         chosen |= {f"evaluation.{name}": value for name, value in vars(self.evaluation).items()}
         return {name: value for name, value in chosen.items() if value is not None}
 

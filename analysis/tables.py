@@ -2,17 +2,15 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 
 from analysis.evaluation import MEAN
 
 UNDEFINED = "n/a"
-TIED = "tied_with_best"
-"""Column of the raw table that makes a cell bold (`best.with_best`)."""
 _LATEX = {
     "\\": r"\textbackslash{}",
     **{char: f"\\{char}" for char in "&%$#_{}"},
@@ -82,54 +80,69 @@ def heading(task: str) -> str:
     return task.replace("_", " ").capitalize()
 
 
-def auroc_display(table: pd.DataFrame) -> pd.DataFrame:
-    """One row a cell: mean AUROC with its interval, then each task's AUROC; all text.
+def signed(value: float) -> str:
+    """Three decimals with either sign."""
+    return number(value, signed=True)
+
+
+def ratio(value: float) -> str:
+    """Two decimals."""
+    return number(value, 2)
+
+
+def millions(value: float) -> str:
+    """`6.97 M` for 6,968,000."""
+    return f"{number(value / 1e6, 2)} M"
+
+
+def significant(value: float) -> str:
+    """Four significant digits, thousands apart."""
+    return f"{value:,.4g}"
+
+
+def whole(value: int) -> str:
+    """`12,345`."""
+    return f"{value:,}"
+
+
+def yes(value: Any) -> str:
+    """`yes` or `no`."""
+    return "yes" if value else "no"
+
+
+Columns = Mapping[str, str | tuple[str, Callable[[Any], str]]]
+"""Of a table for readers: the title of each column, and the raw column that it shows, with a format or as it stands."""
+NETWORK: Columns = {"Architecture": "arch", "Pretrained": ("pretrained", yes)}
+PLAIN: Columns = {"Estimate": ("estimate", number), "Low": ("low", number), "High": ("high", number)}
+INTERVAL: Columns = {"Estimate": ("estimate", signed), "Low": ("low", signed), "High": ("high", signed)}
+
+
+def shown(raw: pd.DataFrame, columns: Columns) -> pd.DataFrame:
+    """A raw table as readers see it: text only, rounded by the format of each column.
+
+    >>> shown(pd.DataFrame({"arch": ["resnet18"], "low": [0.01234]}), {"Architecture": "arch", "Low": ("low", signed)})
+      Architecture     Low
+    0     resnet18  +0.012
+    """
+    parts = [(title, (column, str) if isinstance(column, str) else column) for title, column in columns.items()]
+    return pd.DataFrame([{title: form(row[name]) for title, (name, form) in parts} for row in raw.to_dict("records")])
+
+
+def by_task(rows: pd.DataFrame, form: Callable[[float], str] = number) -> dict[str, str]:
+    """The mean over tasks with its interval and then the estimate of each task, by title.
 
     Args:
-        table: what `auroc_table` gives.
+        rows: task, estimate, low, high, of one cell or pair.
+        form: of the numbers.
     """
-    rows = []
-    for _, cell in table.groupby("cell", sort=False):
-        first = cell.iloc[0]
-        row = {
-            "Architecture": str(first["arch"]),
-            "Pretrained": "yes" if first["pretrained"] else "no",
-            "Truncated": str(first["truncate"]),
-            "Seed": str(first["seed"]),
-        }
-        rows.append(row | _estimates(cell, signed=False))
-    return pd.DataFrame(rows)
-
-
-def auroc_strong(table: pd.DataFrame, display: pd.DataFrame) -> pd.DataFrame:
-    """Which cells of `display` are bold: the AUROCs that are tied with the best of their column.
-
-    Args:
-        table: what `best.with_best` gives.
-        display: what `auroc_display` makes of it.
-    """
-    titles = ["Mean" if task == MEAN else heading(task) for task in table["task"]]
-    tied = [
-        dict(zip(cell["title"], cell[TIED], strict=True))
-        for _, cell in table.assign(title=titles).groupby("cell", sort=False)
-    ]
-    return pd.DataFrame(tied).reindex(columns=display.columns, fill_value=False).astype(bool)
-
-
-def boost_display(table: pd.DataFrame) -> pd.DataFrame:
-    """One row a pair of cells: mean boost with interval and p-value, then each task's boost; all text.
-
-    Args:
-        table: what `boost_table` gives.
-    """
-    rows = []
-    for _, pair in table.groupby(["cell_pretrained", "cell_scratch"], sort=False):
-        mean = pair[pair["task"] == MEAN].iloc[0]
-        values = list(_estimates(pair, signed=True).items())
-        row = {"Architecture": str(mean["arch"]), "Seed": str(mean["seed"])}
-        tests = {"p": p_value(mean["p_value"])} | ({"p (Holm)": p_value(mean["p_holm"])} if "p_holm" in mean else {})
-        rows.append(row | dict(values[:3]) | tests | dict(values[3:]))
-    return pd.DataFrame(rows, columns=None if rows else ["Architecture", "Seed", "Mean", "Low", "High", "p"])
+    mean = rows[rows["task"] == MEAN].iloc[0]
+    columns = {"Mean": mean["estimate"], "Low": mean["low"], "High": mean["high"]}
+    for row in rows[rows["task"] != MEAN].to_dict("records"):
+        name = heading(row["task"])
+        columns[name] = row["estimate"]
+        if str(row["task"]).startswith(f"{MEAN}_"):  # offered where the mean over all tasks has no interval
+            columns |= {f"{name}, low": row["low"], f"{name}, high": row["high"]}
+    return {name: form(value) for name, value in columns.items()}
 
 
 def write_table(
@@ -221,17 +234,6 @@ def escape_markdown(text: str) -> str:
     text = re.sub(r"([\\`*\[\]|~])", r"\\\1", _one_line(text))
     text = re.sub(r"(?<!\w)_|_(?!\w)", r"\\_", text)  # an underscore within a word is literal already
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
-def _estimates(rows: pd.DataFrame, *, signed: bool) -> dict[str, str]:
-    mean = rows[rows["task"] == MEAN].iloc[0]
-    columns = {"Mean": mean["estimate"], "Low": mean["low"], "High": mean["high"]}
-    for row in rows[rows["task"] != MEAN].to_dict("records"):
-        name = heading(row["task"])
-        columns[name] = row["estimate"]
-        if str(row["task"]).startswith(f"{MEAN}_"):  # offered where the mean over all tasks has no interval
-            columns |= {f"{name}, low": row["low"], f"{name}, high": row["high"]}
-    return {name: number(value, signed=signed) for name, value in columns.items()}
 
 
 def _is_numeric(column: pd.Series) -> bool:

@@ -41,6 +41,21 @@ def aggregate_views(frame: pd.DataFrame, level: str, how: str) -> pd.DataFrame:
     return pd.concat(merged, axis=1).reset_index()
 
 
+def describe(frame: pd.DataFrame, level: str) -> pd.DataFrame:
+    """What is known of the rows of `aggregate_views`, in their order: sex, age and view, as far as the frame has them.
+
+    A study has the sex and age of its first image, and all its views: `frontal`, or `frontal+lateral`.
+    """
+    there = [name for name in ("sex", "age", "view") if name in frame]
+    if level == "image":
+        return frame.sort_values([*STUDY, "path"])[there].reset_index(drop=True)
+    studies = frame.groupby(STUDY, sort=True)
+    columns = {name: studies[name].first() for name in there if name != "view"}
+    if "view" in there:
+        columns["view"] = studies["view"].agg(lambda views: "+".join(sorted(set(views))))
+    return pd.DataFrame(columns).reset_index(drop=True)
+
+
 def _check_images(frame: pd.DataFrame, scores: list[str]) -> None:
     missing = [name for name in ("path", *STUDY) if name not in frame.columns]
     if missing:

@@ -81,10 +81,10 @@ def test_without_weights_the_scratch_cells_finish_and_the_others_say_what_to_do(
     assert without.count("weights.dir=DIR") >= 2
     table = [line for line in without.splitlines() if line.startswith("│")]
     assert sorted(line.split()[1] + " " + line.split()[3] for line in table) == [
-        "mobilenetv3_large_100-pretrained-t0-s0 failed",
-        "mobilenetv3_large_100-scratch-t0-s0 done",
-        "resnet18-pretrained-t0-s0 failed",
-        "resnet18-scratch-t0-s0 done",
+        "mobilenetv3_large_100-pretrained-t0-s0-32px failed",
+        "mobilenetv3_large_100-scratch-t0-s0-32px done",
+        "resnet18-pretrained-t0-s0-32px failed",
+        "resnet18-scratch-t0-s0-32px done",
     ]
 
 

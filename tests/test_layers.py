@@ -129,7 +129,14 @@ def test_nothing_is_too_long_without_a_reason():
 
 LAYERS = [
     {
-        *("analysis.errors", "analysis.interrupted", "analysis.places", "analysis.printing", "analysis.ranges"),
+        *(
+            "analysis.axes",
+            "analysis.errors",
+            "analysis.interrupted",
+            "analysis.places",
+            "analysis.printing",
+            "analysis.ranges",
+        ),
         "analysis.reference",
     },
     {"analysis.settings", "analysis.statistics", "analysis.views"},
@@ -138,6 +145,7 @@ LAYERS = [
     {"analysis.tables"},
     {"analysis.store", "analysis.questions"},
     {"analysis.results", "analysis.figures"},
+    {"analysis.sections"},
     {"analysis.page"},
     {"analysis.report", "analysis.paper", "analysis.export"},
     {

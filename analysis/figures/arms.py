@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from analysis.evaluation import MEAN
-from analysis.figures.canvas import around, faintness, nothing
+from analysis.figures.canvas import around, faintness, nothing, plot
 from analysis.figures.style import mark
 
 POINTS = ["arch", "family", "scratch", "scratch_low", "scratch_high", "estimate", "low", "high"]
@@ -52,7 +52,7 @@ def draw(table: pd.DataFrame, ax: Axes) -> None:
         faint = faintness(len(table))
         ax.vlines(rows["scratch"], rows["low"], rows["high"], color=colour, linewidth=0.6, alpha=faint)
         ax.hlines(rows["estimate"], rows["scratch_low"], rows["scratch_high"], color=colour, linewidth=0.6, alpha=faint)
-        ax.plot(rows["scratch"], rows["estimate"], linestyle="none", marker=marker, markersize=4.2, color=colour)
+        plot(ax, rows, "scratch", "estimate", linestyle="none", marker=marker, markersize=4.2, color=colour)
     ax.set_xlim(*limits[0])
     ax.set_ylim(*limits[1])
     for axis in (ax.xaxis, ax.yaxis):

@@ -19,6 +19,7 @@ from analysis.figures.canvas import (
     interval_note,
     legend,
     name_rows,
+    plot,
     row_height,
     settle,
     unnamed_note,
@@ -61,8 +62,8 @@ def draw(table: pd.DataFrame, ax: Axes, form: Format = TWO) -> None:
     for (family, pretrained), side in table.groupby(["family", "pretrained"], sort=False):
         colour, marker = mark(family)
         ax.hlines(side["y"], side["low"], side["high"], color=colour, linewidth=width)
-        ax.plot(
-            side["estimate"], side["y"], linestyle="none", marker=marker, markersize=size, color=colour,
+        plot(
+            ax, side, "estimate", "y", linestyle="none", marker=marker, markersize=size, color=colour,
             markerfacecolor=colour if pretrained else "white", markeredgewidth=min(0.9, 0.3 * size),
         )  # fmt: skip
     rows = table[["arch", "family", "row"]].drop_duplicates()

@@ -21,6 +21,7 @@ from analysis.figures.canvas import (
     legend,
     name_rows,
     nothing,
+    plot,
     row_height,
     settle,
     ticks_in_millions,
@@ -78,8 +79,8 @@ def draw(table: pd.DataFrame, ax: Axes, form: Format = TWO) -> None:
     for (kind, family, filled), rows in table.groupby(["kind", "family", "significant"], sort=False):
         colour, marker = ("black", "*") if kind == POOLED else mark(family)
         ax.hlines(rows["row"], rows["low"], rows["high"], color=colour, linewidth=min(1.1, size / 3))
-        ax.plot(
-            rows["estimate"], rows["row"], linestyle="none", marker=marker,
+        plot(
+            ax, rows, "estimate", "row", linestyle="none", marker=marker,
             markersize=2 * size if kind == POOLED else size, color=colour, markeredgewidth=min(0.9, size / 4),
             markerfacecolor=colour if filled or kind == POOLED else "white",
         )  # fmt: skip
@@ -135,7 +136,7 @@ def draw_size(table: pd.DataFrame, ax: Axes) -> None:
         colour, marker = mark(family)
         millions = rows["parameters"] / 1e6
         ax.vlines(millions, rows["low"], rows["high"], color=colour, linewidth=0.9, alpha=faintness(len(table)))
-        ax.plot(millions, rows["estimate"], linestyle="none", marker=marker, markersize=4, color=colour)
+        plot(ax, rows, "parameters", "estimate", per=1e6, linestyle="none", marker=marker, markersize=4, color=colour)
     ax.set_xscale("log")
     ticks_in_millions(ax, table["parameters"] / 1e6)
     ax.grid(color="0.9", linewidth=0.6)

@@ -3,6 +3,7 @@
 import textwrap
 from collections.abc import Sequence
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -29,6 +30,8 @@ NAMED = 2.4
 """Height of a row from which its name can be read, mm."""
 GAP = 0.5
 """Between families, in rows."""
+DRAWN: WeakKeyDictionary[Line2D, pd.DataFrame] = WeakKeyDictionary()
+"""The rows that a line or its markers stand for, in the order of its points; filled by `plot`."""
 
 
 def canvas(
@@ -52,6 +55,20 @@ def canvas(
     for ax in axes:
         ax.tick_params(labelfontfamily=FONTS[form.font][0])  # ticks are made when saving, outside of these settings
     return made, axes
+
+
+def plot(ax: Axes, rows: pd.DataFrame, x: str, y: str, *, per: float = 1.0, **style: Any) -> None:
+    """Draws rows of a points table, so that each point can say what it is (`page.tips`).
+
+    Args:
+        ax: to draw on.
+        rows: of the table.
+        x, y: columns.
+        per: units of the column `x` in one of the axis.
+        style: of `Axes.plot`.
+    """
+    (line,) = ax.plot(rows[x] / per, rows[y], **style)
+    DRAWN[line] = rows
 
 
 def legend(made: Figure, handles: Sequence[Line2D], form: Format) -> None:

@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from scipy.stats import t
 
 from analysis import reference
-from analysis.figures.canvas import canvas, faintness, legend, settle, ticks_in_millions
+from analysis.figures.canvas import canvas, faintness, legend, plot, settle, ticks_in_millions
 from analysis.figures.labels import place
 from analysis.figures.style import GREY, TWO, Format, family_handles, mark
 from analysis.statistics.auroc import Floats
@@ -63,7 +63,8 @@ def draw(table: pd.DataFrame, ax: Axes) -> None:
         colour, marker = mark(family)
         x = members["x_value"] * scale
         ax.vlines(x, members["low"], members["high"], color=colour, linewidth=0.6, alpha=faintness(len(points)))
-        ax.plot(x, members["estimate"], linestyle="none", marker=marker, markersize=4.2, color=colour)
+        style = {"linestyle": "none", "marker": marker, "markersize": 4.2, "color": colour}
+        plot(ax, members, "x_value", "estimate", per=1 / scale, **style)
     if first["x"] == "parameters":
         ax.set_xscale("log")
         ticks_in_millions(ax, points["x_value"] * scale)

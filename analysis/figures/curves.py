@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from analysis import reference
-from analysis.figures.canvas import canvas, legend, settle
+from analysis.figures.canvas import canvas, legend, plot, settle
 from analysis.figures.style import TWO, Format, family_handles, mark
 from analysis.questions.curves import LOSS, VALID
 from analysis.tables import count, heading
@@ -38,7 +38,7 @@ def draw_roc(table: pd.DataFrame, ax: Axes) -> None:
     for (_, family, pretrained), curve in table.groupby(["cell", "family", "pretrained"], sort=False):
         colour, style = mark(family)[0], line_style(pretrained)
         ax.fill_between(curve["fpr"], curve["low"], curve["high"], color=colour, alpha=0.2, linewidth=0)
-        ax.plot(curve["fpr"], curve["estimate"], color=colour, linewidth=1.1, linestyle=style)
+        plot(ax, curve, "fpr", "estimate", color=colour, linewidth=1.1, linestyle=style)
     first = table.iloc[0]
     _square(ax, f"{heading(str(first['task']))}\n{first['n_positive']} of {first['n']} positive")
 
@@ -54,8 +54,8 @@ def draw_calibration(table: pd.DataFrame, ax: Axes) -> None:
     for (_, family, pretrained), curve in table.groupby(["cell", "family", "pretrained"], sort=False):
         colour, marker = mark(family)
         ax.vlines(curve["score"], curve["low"], curve["high"], color=colour, linewidth=0.8, alpha=0.6)
-        ax.plot(
-            curve["score"], curve["estimate"], color=colour, linewidth=0.9, linestyle=line_style(pretrained),
+        plot(
+            ax, curve, "score", "estimate", color=colour, linewidth=0.9, linestyle=line_style(pretrained),
             marker=marker, markersize=3.2, markerfacecolor=colour if pretrained else "white",
         )  # fmt: skip
     sizes = table["n"].astype(int)
@@ -127,8 +127,8 @@ def _draw_learning(table: pd.DataFrame, ax: Axes) -> None:
     for (_, family), line in table.groupby(["cell", "family"], sort=False):
         colour, marker = mark(family)
         few = len(line) < 16
-        ax.plot(
-            line["images"] / 1000, line["value"], color=colour, linewidth=0.8, alpha=0.85,
+        plot(
+            ax, line, "images", "value", per=1000, color=colour, linewidth=0.8, alpha=0.85,
             marker=marker if few else None, markersize=2.5,
         )  # fmt: skip
     ax.grid(color="0.94", linewidth=0.5)

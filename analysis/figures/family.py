@@ -7,7 +7,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.figures.canvas import canvas, faintness, legend, nothing, settle, ticks_in_millions
+from analysis.figures.canvas import canvas, faintness, legend, nothing, plot, settle, ticks_in_millions
 from analysis.figures.style import TWO, Format, family_handles, mark
 
 HEIGHT = 66.0
@@ -40,9 +40,8 @@ def draw(table: pd.DataFrame, ax: Axes) -> None:
         colour, marker = mark(family)
         millions = members["parameters"] / 1e6
         ax.vlines(millions, members["low"], members["high"], color=colour, linewidth=0.6, alpha=faintness(len(table)))
-        ax.plot(
-            millions, members["estimate"], color=colour, marker=marker, markersize=4, linewidth=1, label=str(family)
-        )
+        style = {"color": colour, "marker": marker, "markersize": 4, "linewidth": 1, "label": str(family)}
+        plot(ax, members, "parameters", "estimate", per=1e6, **style)
     ax.set_xscale("log")
     ticks_in_millions(ax, table["parameters"] / 1e6)
     ax.grid(color="0.94", linewidth=0.5)

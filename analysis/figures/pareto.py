@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from analysis import reference
-from analysis.figures.canvas import canvas, interval_note, legend, nothing, settle, ticks_in_millions
+from analysis.figures.canvas import canvas, interval_note, legend, nothing, plot, settle, ticks_in_millions
 from analysis.figures.labels import place
 from analysis.figures.style import GREY, TWO, Format, family_handles, mark
 from analysis.questions.pareto import COSTS
@@ -60,8 +60,8 @@ def draw(table: pd.DataFrame, ax: Axes) -> None:
         colour, marker = mark(family)
         if best:  # the bars of all the others would bury the front
             ax.vlines(some["shown"], some["low"], some["high"], color=colour, linewidth=0.8, alpha=0.7)
-        ax.plot(
-            some["shown"], some["estimate"], linestyle="none", marker=marker, markersize=SIZES[bool(full)],
+        plot(
+            ax, some, "shown", "estimate", linestyle="none", marker=marker, markersize=SIZES[bool(full)],
             color=colour, markerfacecolor=colour if pretrained else "white", alpha=1.0 if best else 0.4,
             markeredgewidth=0.7, zorder=4 if best else 3,
         )  # fmt: skip

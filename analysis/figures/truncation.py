@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 
 from analysis import reference
 from analysis.evaluation import MEAN
-from analysis.figures.canvas import canvas, interval_note, nothing, settle
+from analysis.figures.canvas import canvas, interval_note, nothing, plot, settle
 from analysis.figures.style import TWO, Format, mark
 
 POINTS = ["arch", "family", "pretrained", "weights", "truncate", "at", "kept", "difference", "low", "high"]
@@ -71,7 +71,7 @@ def draw(table: pd.DataFrame, ax: Axes, *, faint: bool = False) -> list[Line2D]:
     for (family, arch, pretrained, _), rows in table.groupby(["family", "arch", "pretrained", "weights"], sort=False):
         colour, marker = shades[arch], mark(family)[1]
         line: Any = {"color": colour, "linewidth": 0.9, "linestyle": "-" if pretrained else (0, (3, 1.5))}
-        ax.plot(rows["at"], rows["difference"], **line, alpha=0.8)
+        plot(ax, rows, "at", "difference", **line, alpha=0.8)
         cut = rows[rows["truncate"] > 0]
         ax.vlines(cut["at"], cut["low"], cut["high"], color=colour, linewidth=0.9, alpha=0.35 if faint else 1)
         for shown, face in ((True, colour), (False, "white")):

@@ -10,11 +10,11 @@ import jinja2
 import pandas as pd
 
 from analysis.figures import style
-from analysis.page.parts import Section
-from analysis.page.sections import notes
 from analysis.page.tips import marks, size
+from analysis.questions.compare import pair_cells
 from analysis.results import Results
-from analysis.settings import Settings
+from analysis.sections.notes import notes
+from analysis.sections.parts import Section
 from analysis.tables import UNDEFINED
 
 FOLDER = Path(__file__).parent
@@ -25,13 +25,11 @@ MANY = 24
 """Rows from which a table scrolls within the page."""
 
 
-def render(
-    settings: Settings, results: Results, made: Sequence[Section], origin: dict[str, Any], *, reload: int = 0
-) -> str:
+def render(results: Results, made: Sequence[Section], origin: dict[str, Any], *, reload: int = 0) -> str:
     """The whole page.
 
     Args:
-        settings, results: of the report.
+        results: of the report.
         made: its sections, in order.
         origin: what `provenance` gives.
         reload: seconds after which a browser reads the page again; 0 never.
@@ -43,15 +41,15 @@ def render(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    common = notes(settings, results)  # said once, where every table is on one page
+    common = notes(results)  # said once, where every table is on one page
     script, sheet = ((FOLDER / name).read_text(encoding="utf-8") for name in ("report.js", "report.css"))
     return environment.get_template("report.html").render(
-        settings=settings,
+        settings=results.settings,
         rule=results.cells.iloc[0].to_dict(),
-        n_cells=len(results.cells),
+        n_cells=len(results.every.cells),
         states=results.left_out["status"].value_counts().to_dict(),
         left_out=results.left_out.to_dict("records"),
-        missing=results.partners.to_dict("records"),
+        missing=pair_cells(results.cells).missing.to_dict("records"),
         sections=made,
         common=[note for note in common if note not in (results.warning, *results.cautions)],
         shared=set(common),
@@ -59,7 +57,7 @@ def render(
         incomplete=results.incomplete,
         cautions=results.cautions,
         provenance=origin,
-        trained=sorted({str(git) for git in results.cells["git"] if git}),
+        trained=sorted({str(git) for git in results.every.cells["git"] if git}),
         reload=reload,
         policy=policy(script, sheet),
         script=script,

@@ -18,7 +18,6 @@ from analysis.statistics.correlation import (
     resample_points,
 )
 from analysis.statistics.families import codes, effective_number
-from analysis.tables import number, p_value
 
 FAMILIES, POINTS, DIGITISED = "architectures, alike within families", "architectures, as if independent", "digitisation"
 """What an interval carries, and what it assumes of the architectures. The first is the one of record.
@@ -143,34 +142,6 @@ def correlation_statistics(table: pd.DataFrame) -> pd.DataFrame:
     names = [f"{row['method']}({row['x']}, {row['y']})" for row in rows.to_dict("records")]
     kept = ["statistic", "subset", "estimate", "low", "high", "n", "n_effective", "level", "reliability"]
     return rows.assign(statistic=names)[kept]
-
-
-def correlation_display(table: pd.DataFrame) -> pd.DataFrame:
-    """One row a correlation and interval; all text.
-
-    Args:
-        table: what `correlation_table` gives.
-    """
-    names = {"imagenet_top1": "ImageNet top-1", "parameters": "Parameters", "auroc": "AUROC", "boost": "Boost"}
-    rows = [
-        {
-            "x": names.get(str(row["x"]), str(row["x"])),
-            "y": names.get(str(row["y"]), str(row["y"])),
-            "Cells": str(row["subset"]),
-            "Method": str(row["method"]).capitalize(),
-            "n": str(row["n"]),
-            "Worth": number(row["n_effective"], 1),
-            "Estimate": number(row["estimate"], signed=True),
-            "Low": number(row["low"], signed=True),
-            "High": number(row["high"], signed=True),
-            "Interval": "; ".join([str(row["interval"]), *([ATTENUATED] if ATTENUATED in str(row["note"]) else [])]),
-            "p": p_value(row["p_value"]),
-            "Without one, low": number(row["loo_low"], signed=True),
-            "Without one, high": number(row["loo_high"], signed=True),
-        }
-        for row in table.to_dict("records")
-    ]
-    return pd.DataFrame(rows)
 
 
 def _rows(

@@ -47,20 +47,29 @@ def corrected(boosts: pd.DataFrame) -> pd.DataFrame:
     Source: Holm, Scandinavian Journal of Statistics 1979; Benjamini and Hochberg, JRSS B 1995 (which holds for
         positively dependent tests, as boosts on the same studies are).
     """
-    result = boosts.assign(p_holm=np.nan, p_bh=np.nan, n_tests=0, p_floor=np.nan)
-    floored = boosts["n_resamples"].to_numpy() > 0
-    every = np.where(floored, boosts["p_normal"].to_numpy(dtype=float), boosts["p_value"].to_numpy(dtype=float))
-    for positions in boosts.groupby("task", sort=False).indices.values():
-        rows = np.asarray(positions)
-        p_values = every[rows]
-        tested = rows[~np.isnan(p_values)]
-        result.loc[result.index[rows], "n_tests"] = len(tested)
-        if len(tested) == 0:
-            continue
-        for column, correct in (("p_holm", holm), ("p_bh", false_discovery_control)):
-            result.loc[result.index[tested], column] = correct(every[tested])
+    result = with_corrections(boosts, ["task"])
     defined = result["n_defined"].to_numpy(dtype=float)
     result["p_floor"] = np.where(defined > 0, np.minimum(1.0, 2 / (defined + 1)), np.nan)
+    return result
+
+
+def with_corrections(table: pd.DataFrame, families: list[str]) -> pd.DataFrame:
+    """The table with p_holm, p_bh and n_tests, corrected within each family of tests.
+
+    Args:
+        table: p_value, p_normal and n_resamples (0: the p-value has no floor).
+        families: columns whose values say which family a row is of.
+    """
+    result = table.assign(p_holm=np.nan, p_bh=np.nan, n_tests=0)
+    floored = table["n_resamples"].to_numpy() > 0
+    every = np.where(floored, table["p_normal"].to_numpy(dtype=float), table["p_value"].to_numpy(dtype=float))
+    for positions in table.groupby(families, sort=False, dropna=False).indices.values():
+        rows = np.asarray(positions)
+        tested = rows[~np.isnan(every[rows])]
+        result.loc[result.index[rows], "n_tests"] = len(tested)
+        for column, correct in (("p_holm", holm), ("p_bh", false_discovery_control)):
+            if len(tested):
+                result.loc[result.index[tested], column] = correct(every[tested])
     return result
 
 
@@ -118,7 +127,7 @@ def pooled_table(groups: pd.DataFrame, replicates: Replicates, *, level: float) 
         for statistic, chosen in ((MEAN_BOOST, everything), (SLOPE, sized)):
             head = {"statistic": statistic, "n_architectures": int(chosen.sum())} | shared
             values, draws = boost[chosen, t], resampled[chosen, t].T
-            found = _carried(statistic, values, draws, size[chosen], families[chosen], level)
+            found = carried(statistic, values, draws, size[chosen], families[chosen], level)
             rows += [head | {"architectures": scope} | row for scope, row in zip((FIXED, RANDOM), found, strict=True)]
     return pd.DataFrame(rows, columns=POOLED_COLUMNS)
 
@@ -128,7 +137,7 @@ def significant(boosts: pd.DataFrame, level: float) -> npt.NDArray[np.bool_]:
     return np.asarray(boosts["p_holm"].to_numpy(dtype=float) < 1 - level)
 
 
-def _carried(
+def carried(
     statistic: str, y: Floats, draws: Floats, x: Floats, families: npt.NDArray[np.str_], level: float
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """The rows of these architectures and of a sample of families: y [a], draws [b, a], x and families [a]."""
@@ -142,9 +151,9 @@ def _carried(
         else:
             at, left_out, moved = slope(y, x, everything)[0], slope(y, x, without), slope(draws, x, everything)
     fixed = _summary(float(at), moved, level)
-    carried = jackknife(float(at), left_out, level=level, variance=float(fixed["se"]) ** 2)
-    values = {"low": carried.low, "high": carried.high, "p_value": carried.p_value, "se": carried.se}
-    named = {} if np.isnan(carried.low) else {"method": JACKKNIFE}
+    wider = jackknife(float(at), left_out, level=level, variance=float(fixed["se"]) ** 2)
+    values = {"low": wider.low, "high": wider.high, "p_value": wider.p_value, "se": wider.se}
+    named = {} if np.isnan(wider.low) else {"method": JACKKNIFE}
     return fixed, fixed | values | {"p_normal": np.nan} | named
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 from scipy.stats import norm
 
 from analysis.evaluation import Replicates
-from analysis.questions.interval_methods import DELONG, intervals
+from analysis.questions.interval_methods import DELONG, contrast, intervals
 from analysis.statistics.auroc import Floats
 from analysis.statistics.bootstrap import standard_error as standard_error
 
@@ -113,35 +113,64 @@ def boost_table(
     """
     records = runs.to_dict("records")
     both = pair_cells(runs).both
-    rows: list[dict[str, object]] = []
-    if both.empty:
-        return pd.DataFrame(rows, columns=BOOST_COLUMNS).astype({"n_positive": "Int64"})
     contrasts = np.zeros((len(both), len(runs)))
     contrasts[np.arange(len(both)), both["pretrained"]] = 1
     contrasts[np.arange(len(both)), both["scratch"]] = -1
-    bounds = intervals(replicates, level=level, method=interval, contrasts=contrasts)
-    without = {"n_resamples": 0} if interval == DELONG else {}
-    for pair, (pretrained, scratch) in enumerate(both.itertuples(index=False)):
-        estimates = replicates.estimates[pretrained] - replicates.estimates[scratch]
-        p_normals = normal_p(estimates, bounds.se[pair])
-        for t, task in enumerate(replicates.tasks):
-            row = {
-                **{name: records[pretrained][name] for name in ("arch", "family", "truncate", "seed")},
-                "estimate": estimates[t],
-                "low": bounds.low[pair, t],
-                "high": bounds.high[pair, t],
-                "p_value": bounds.p_value[pair, t],
-                "se": bounds.se[pair, t],
-                "p_normal": p_normals[t],
-                "task": task,
-                "cell_pretrained": records[pretrained]["cell"],
-                "cell_scratch": records[scratch]["cell"],
-                **(tail(replicates, t, level) | without),
-                "method": bounds.method[pair, t],
-                "n_defined": int(bounds.n_defined[pair, t]),
-            }
-            rows.append(row)
+    rows = [
+        {
+            **{name: records[pretrained][name] for name in ("arch", "family", "truncate", "seed")},
+            "cell_pretrained": records[pretrained]["cell"],
+            "cell_scratch": records[scratch]["cell"],
+            **row,
+        }
+        for (pretrained, scratch), found in zip(
+            both.itertuples(index=False),
+            differences(replicates, contrasts, level=level, interval=interval),
+            strict=True,
+        )
+        for row in found
+    ]
     return pd.DataFrame(rows, columns=BOOST_COLUMNS).astype({"n_positive": "Int64"})
+
+
+def differences(
+    replicates: Replicates, contrasts: Floats, *, level: float, interval: str
+) -> list[list[dict[str, object]]]:
+    """Differences between models, paired in the same resamples: a row for each task and mean, by contrast.
+
+    Args:
+        replicates: of m models.
+        contrasts: [k, m] weights of the models, 1 and -1 for a difference.
+        level: coverage of the intervals.
+        interval: delong, percentile, bca or studentised.
+
+    Returns:
+        k lists of task, estimate, low, high, p_value, se, p_normal and TAIL.
+    """
+    if not len(contrasts):
+        return []
+    bounds = intervals(replicates, level=level, method=interval, contrasts=contrasts)
+    estimates = contrast(contrasts, replicates.estimates)
+    without = {"n_resamples": 0} if interval == DELONG else {}
+    p_normals = normal_p(estimates, bounds.se)
+    return [
+        [
+            {
+                "task": task,
+                "estimate": estimates[k, t],
+                "low": bounds.low[k, t],
+                "high": bounds.high[k, t],
+                "p_value": bounds.p_value[k, t],
+                "se": bounds.se[k, t],
+                "p_normal": p_normals[k, t],
+                **(tail(replicates, t, level) | without),
+                "method": bounds.method[k, t],
+                "n_defined": int(bounds.n_defined[k, t]),
+            }
+            for t, task in enumerate(replicates.tasks)
+        ]
+        for k in range(len(contrasts))
+    ]
 
 
 def normal_p(estimates: Floats, errors: Floats) -> Floats:

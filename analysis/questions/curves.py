@@ -1,16 +1,11 @@
-"""What is shown of few networks only: their ROC and calibration curves, and how training went."""
+"""Which networks have ROC and calibration curves, and how training went."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from analysis import reference
-from analysis.evaluation import Source
-from analysis.questions.calibration import CURVE_COLUMNS, curves_table
-from analysis.questions.roc import COLUMNS as ROC_COLUMNS
-from analysis.questions.roc import roc_table
 from analysis.tables import count
 
 VALID, LOSS = "valid/auroc", "train/loss"
@@ -20,44 +15,6 @@ LEARNING_COLUMNS = ["metric", "cell", "arch", "family", "pretrained", "images", 
 
 Histories = Callable[[Sequence[str], Sequence[str]], pd.DataFrame]
 """`io.load_histories` of a store."""
-
-
-@dataclass(frozen=True)
-class Curves:
-    """Points of curves.
-
-    Attributes:
-        roc: `roc.COLUMNS`.
-        calibration: `calibration.CURVE_COLUMNS`.
-        chosen: whose curves these are and by what they were chosen, or why there are none.
-        learning: LEARNING_COLUMNS.
-        trained: whose training is shown, or why none is.
-    """
-
-    roc: pd.DataFrame
-    calibration: pd.DataFrame
-    chosen: str
-    learning: pd.DataFrame
-    trained: str
-
-
-def make_curves(cells: pd.DataFrame, source: Source | None, histories: Histories, *, level: float) -> Curves:
-    """The curves of the best pretrained and the best scratch network, and the training of the first seed of each.
-
-    Args:
-        cells: one row a cell, in the order of the evaluation.
-        source: of the replicates.
-        histories: gives the metrics of runs.
-        level: coverage of bands and intervals.
-    """
-    models, chosen = choose(cells)
-    learning, trained = learning_table(cells, histories)
-    if source is None or not models:
-        roc, calibration = pd.DataFrame(columns=ROC_COLUMNS), pd.DataFrame(columns=CURVE_COLUMNS)
-    else:
-        roc = roc_table(cells, models, source, level=level)
-        calibration = curves_table(cells, models, source, level=level)
-    return Curves(roc, calibration, chosen, learning, trained)
 
 
 def choose(cells: pd.DataFrame) -> tuple[list[int], str]:

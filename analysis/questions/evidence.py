@@ -1,16 +1,42 @@
 """What the verdicts rest on: one interval a statistic, taken from the report's tables."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 
-from analysis.evaluation import MEAN
-from analysis.questions.associations import correlation_statistics
-from analysis.questions.boosts import MEAN_BOOST, RANDOM
+from analysis.evaluation import MEAN, Replicates
+from analysis.questions.associations import correlation_statistics, correlation_table
+from analysis.questions.boosts import MEAN_BOOST, RANDOM, pooled_table
+from analysis.questions.family import family_table
 from analysis.questions.scatter import AUROC
+from analysis.questions.truncation import factors_table
 from analysis.questions.verdicts import STATISTIC_COLUMNS
+from analysis.statistics.streams import stream
 
 COLUMNS = [*STATISTIC_COLUMNS, "n_effective", "level", "reliability"]
+
+
+def over_networks(
+    groups: pd.DataFrame, grouped: Replicates, *, level: float, margin: float, n_permutations: int, seed: int
+) -> dict[str, pd.DataFrame]:
+    """The tables that the verdicts rest on, by name.
+
+    Args:
+        groups: the networks, their seeds together (`group_seeds`).
+        grouped: their replicates.
+        level: coverage of the intervals.
+        margin: AUROC that a truncated network may lose.
+        n_permutations: of each permutation test.
+        seed: of the report; each table has a random stream of its own.
+    """
+    drawn: dict[str, Any] = {"level": level, "n_permutations": n_permutations}
+    return {
+        "boost_pooled": pooled_table(groups, grouped, level=level),
+        "correlations": correlation_table(groups, grouped, rng=stream(seed, "correlations"), **drawn),
+        "family": family_table(groups, grouped, rng=stream(seed, "family"), **drawn),
+        "truncation_factors": factors_table(groups, grouped, level=level, margin=margin),
+    }
 
 
 def gather(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

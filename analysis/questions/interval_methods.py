@@ -34,7 +34,7 @@ def intervals(
     if method not in INTERVALS:
         raise AnalysisError(f"interval={method} is not one of {', '.join(INTERVALS)}")
     weights = np.eye(len(replicates.estimates)) if contrasts is None else np.asarray(contrasts, dtype=np.float64)
-    estimates = _contrast(weights, replicates.estimates)
+    estimates = contrast(weights, replicates.estimates)
     if method == DELONG:
         bounds = closed_bounds(replicates, _source(replicates, method), weights, estimates, level)
     else:
@@ -58,7 +58,7 @@ def method_name(method: str, *, stratified: bool) -> str:
 
 
 def _resampled(replicates: Replicates, method: str, weights: Floats, estimates: Floats, level: float) -> Bounds:
-    resampled = _contrast(weights, replicates.resampled)
+    resampled = contrast(weights, replicates.resampled)
     if method == "percentile":
         made, p_values, name = percentile_interval(resampled, level), two_sided_p(resampled), replicates.method
     else:
@@ -78,7 +78,7 @@ def _bca(
 ) -> tuple[Interval, Floats]:
     labels, scores = source.evaluation.labels, source.evaluation.scores
     by_task = np.stack([leave_out_auroc(y, scores[:, t], source.codes) for t, y in enumerate(labels)], axis=1)
-    left_out = _contrast(weights, with_mean(by_task, replicates.parts))
+    left_out = contrast(weights, with_mean(by_task, replicates.parts))
     return bca_interval(estimates, resampled, left_out, level), bca_p(estimates, resampled, left_out)
 
 
@@ -88,6 +88,6 @@ def _source(replicates: Replicates, method: str) -> Source:
     return replicates.source
 
 
-def _contrast(weights: Floats, values: Floats) -> Floats:
+def contrast(weights: Floats, values: Floats) -> Floats:
     """Weighted sums over the models, the first axis; a model of weight 0 takes no part, not even with its NaN."""
     return np.stack([np.tensordot(row[row != 0], values[row != 0], axes=1) for row in weights])

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from analysis.axes import COLUMNS as AXES
 from analysis.errors import AnalysisError
 from analysis.evaluation import Replicates
 from analysis.statistics.auroc import Floats
@@ -91,7 +92,7 @@ def group_seeds(
     Raises:
         AnalysisError: seeds of one network that differ in their number of parameters or MACs.
     """
-    members = [np.sort(rows) for rows in cells.groupby(GROUP, sort=False, dropna=False).indices.values()]
+    members = [np.sort(rows) for rows in cells.groupby(_network(cells), sort=False, dropna=False).indices.values()]
     members.sort(key=lambda rows: int(rows[0]))
     groups = pd.DataFrame([_describe(cells.iloc[rows]) for rows in members])
     if len(members) == len(cells):  # one seed each: the cells' own, with the data behind them for other intervals
@@ -125,7 +126,7 @@ def spread_table(cells: pd.DataFrame, replicates: Replicates) -> pd.DataFrame:
         the variation of training and what the same finite test set makes of it; no interval holds it silently.
     """
     rows = []
-    for indices in cells.groupby(GROUP, sort=False, dropna=False).indices.values():
+    for indices in cells.groupby(_network(cells), sort=False, dropna=False).indices.values():
         group, values = cells.iloc[indices], replicates.estimates[indices]
         several = len(group) > 1
         sd = values.std(axis=0, ddof=1) if several else np.full(values.shape[1], np.nan)
@@ -176,13 +177,17 @@ def numbers(frame: pd.DataFrame, column: str) -> npt.NDArray[np.float64]:
     return frame[column].to_numpy(dtype=np.float64, na_value=np.nan)
 
 
+def _network(cells: pd.DataFrame) -> list[str]:
+    return [*GROUP, *(axis for axis in AXES if axis in cells)]
+
+
 def _describe(group: pd.DataFrame) -> dict[str, Any]:
     first = group.iloc[0]
     row = {name: first[name] for name in ("arch", "family", "pretrained", "weights", "truncate")}
     row["cell"] = "+".join(map(str, group["cell"]))
     row["seed"] = first["seed"] if len(group) == 1 else _text(group["seed"])
     row["n_seeds"] = len(group)
-    row = {name: row[name] for name in GROUP_COLUMNS}
+    row = {name: row[name] for name in GROUP_COLUMNS} | {name: first[name] for name in AXES if name in group}
     for column in CONSTANT:
         row[column] = _agreed(group, column)
     for column in MEASURED:

@@ -147,26 +147,6 @@ def verdicts_dict(verdicts: pd.DataFrame, barriers: Sequence[str] = ()) -> dict[
     return {"counts": counts, "barriers": list(barriers), "verdicts": rows}
 
 
-def verdicts_display(verdicts: pd.DataFrame) -> pd.DataFrame:
-    """One row a claim; all text. With the columns of `power.with_needed`, also the sample size that would decide."""
-    rows = []
-    for row in verdicts.to_dict("records"):
-        shown = {
-            "Claim": row["sentence"],
-            "Paper": number(row["paper"], 2),
-            "Ours": number(row["estimate"]),
-            "Low": number(row["low"]),
-            "High": number(row["high"]),
-            "Verdict": row["verdict"],
-            "n": "0" if pd.isna(row["n"]) else str(row["n"]),
-            "Reason": row["reason"],
-        }
-        if "needed" in row:
-            shown["Would be decided by"] = row["needed"]
-        rows.append(shown)
-    return pd.DataFrame(rows)
-
-
 def _verdict(claim: Claim, claims: Claims, found: dict[Any, Any] | None, barriers: Sequence[str]) -> dict[str, Any]:
     row: dict[str, Any] = {
         "claim": claim.name,

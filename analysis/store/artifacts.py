@@ -12,18 +12,19 @@ from analysis.errors import AnalysisError
 from analysis.store.io import open_store
 from analysis.store.uris import beside_store, first_line, local_path, resolve_uri, sqlite_file
 
-PREDICTIONS = "predictions/test.parquet"
+PREDICTIONS = "predictions/{}.parquet"
 
 Run = Mapping[Any, Any]
 """A row of the runs: `run_id, name, artifacts` (URI) are read here."""
 
 
-def load_predictions(uri: str, runs: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """The test predictions of every run, one row an image.
+def load_predictions(uri: str, runs: pd.DataFrame, name: str = "test") -> dict[str, pd.DataFrame]:
+    """The predictions of every run on one set, one row an image.
 
     Args:
         uri: tracking store.
         runs: run_id, name, artifacts.
+        name: test, valid, or that of an external set.
 
     Returns:
         Frames by run_id, in the order of `runs`.
@@ -31,13 +32,13 @@ def load_predictions(uri: str, runs: pd.DataFrame) -> dict[str, pd.DataFrame]:
     Raises:
         AnalysisError: a run has no predictions, or they cannot be read.
     """
-    frames = {}
+    frames, path = {}, PREDICTIONS.format(name)
     for run in runs.to_dict("records"):
         try:
-            frames[str(run["run_id"])] = pd.read_parquet(io.BytesIO(read(uri, run, PREDICTIONS)))
+            frames[str(run["run_id"])] = pd.read_parquet(io.BytesIO(read(uri, run, path)))
         except (AnalysisError, OSError, ValueError) as error:
             raise AnalysisError(
-                f"{PREDICTIONS} of run {run['name']} ({run['run_id']}) cannot be read: {first_line(error)}"
+                f"{path} of run {run['name']} ({run['run_id']}) cannot be read: {first_line(error)}"
             ) from error
     return frames
 

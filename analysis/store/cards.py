@@ -49,13 +49,13 @@ def load_cards(uri: str, cells: pd.DataFrame) -> Cards:
 
     Args:
         uri: tracking store.
-        cells: run_id, name, artifacts, data, data_fingerprint.
+        cells: run_id, name, artifacts, data, data_used.
 
     Raises:
         AnalysisError: the store cannot be reached.
     """
     made, problems = [], []
-    for fingerprint, runs in cells.groupby("data_fingerprint", sort=False):
+    for fingerprint, runs in cells.groupby("data_used", sort=False):
         run = next((run for run in runs.to_dict("records") if CARD in artifacts.paths(uri, run)), None)
         if run is None:
             data = runs["data"].iloc[0]

@@ -1,17 +1,18 @@
 """Which runs go into one report, and in which order."""
 
 import re
+import shlex
 from typing import Any
 
 import pandas as pd
 
+from analysis.axes import AXES, COLUMNS, rank
 from analysis.errors import AnalysisError
 from analysis.store.io import FINISHED, UNREADABLE
 
 SAME = (
     "data",
     "data_fingerprint",
-    "data_uncertain",
     "protocol",
     "protocol_settings",
     "evaluation.tasks",
@@ -20,7 +21,10 @@ SAME = (
 )
 """What all cells of one report have in common; each is a filter key of the settings too."""
 
-AXES = ["arch", "pretrained", "weights", "truncate", "seed"]
+KEY = ["arch", "pretrained", "weights", "truncate", "seed", *COLUMNS]
+"""What tells cells apart."""
+UNTELLING = ("sweep", "tracking", "outputs", "hydra")
+"""How parameters begin that make no other cell."""
 FAMILIES = ("DenseNet", "ResNet", "Inception", "MNASNet", "EfficientNet", "MobileNet")
 """The order in which the paper names them (PROTOCOL, "Known"); others follow by name."""
 
@@ -53,7 +57,7 @@ def select_cells(runs: pd.DataFrame, filters: dict[str, str], experiment: str) -
 
 
 def order_cells(cells: pd.DataFrame) -> pd.DataFrame:
-    """By family, architecture (numbers as numbers), truncation, pretrained first, weights and seed."""
+    """By family, architecture (numbers as numbers), truncation, pretrained first, weights, axes and seed."""
     records = cells.to_dict("records")
     order = sorted(range(len(records)), key=lambda i: _rank(records[i]))
     return cells.iloc[order].reset_index(drop=True)
@@ -101,12 +105,24 @@ def _check_poolable(cells: pd.DataFrame) -> None:
             raise AnalysisError(
                 f"cells that differ in {column} must not be pooled ({groups}); choose with {column}={counts.index[0]}"
             )
-    for _, runs in cells.groupby(AXES, sort=True):
+    for _, runs in cells.groupby(KEY, sort=True):
         if len(runs) > 1:
             raise AnalysisError(
-                f"{_two(runs)} share architecture, weights, truncation and seed and are different cells all the same; "
-                "choose one with sweep=NAME, or delete the other in MLflow"
+                f"{_two(runs)} are alike in all that a report compares and are different cells all the same: "
+                f"{_difference(*runs['params'].head(2))}, or delete one of them in MLflow"
             )
+
+
+def _difference(one: dict[str, str], other: dict[str, str]) -> str:
+    """What two runs differ in, and what to type to choose one of them."""
+    telling = [key for key in sorted(one.keys() | other.keys()) if one.get(key) != other.get(key)]
+    telling = [key for key in telling if not key.startswith(UNTELLING) and key in one]
+    if not telling:
+        return "nothing in their parameters says why; choose one with sweep=NAME"
+    key = telling[0]
+    shown = "; ".join(f"{name} {one.get(name)} and {other.get(name)}" for name in telling)
+    word = shlex.quote(f'where=params.`{key}` = "{one[key]}"')
+    return f"they differ in {shown}; choose one with {word}"
 
 
 def _two(runs: pd.DataFrame) -> str:
@@ -118,4 +134,5 @@ def _rank(cell: dict[Any, Any]) -> tuple[Any, ...]:
     family = str(cell["family"])
     known = FAMILIES.index(family) if family in FAMILIES else len(FAMILIES)
     numbered = [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", str(cell["arch"]))]
-    return known, family, numbered, cell["truncate"], not cell["pretrained"], cell["weights"], cell["seed"]
+    varied = tuple((cell[axis.column] != axis.default, rank(cell[axis.column])) for axis in AXES)
+    return known, family, numbered, cell["truncate"], not cell["pretrained"], cell["weights"], varied, cell["seed"]

@@ -5,11 +5,13 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.axes import COLUMNS as AXES
+from analysis.axes import suffix
 from analysis.errors import AnalysisError
 from analysis.store.cells import SAME, matches
 from analysis.store.io import UNREADABLE
 
-KEY = ["arch", "pretrained", "truncate", "seed"]
+KEY = ["arch", "pretrained", "truncate", "seed", *AXES]
 COLUMNS = ["name", *KEY, "weights", "reason"]
 NEVER_STARTED = "never started"
 
@@ -18,9 +20,10 @@ def missing_cells(runs: pd.DataFrame, cells: pd.DataFrame, filters: Mapping[str,
     """The cells that the experiment's runs imply and that are not finished, in the order of their names.
 
     A cell is wanted where (1) a run of the same data, label policy and protocol names it, whatever became of the run;
-    or (2) at its depth of truncation its architecture, its seed and its arm are all there, in whichever runs: both
-    arms count as there once any architecture has both. A sweep of one arm is thus complete in itself. What no run
-    names at all cannot be known: an architecture that was never begun is found by `python -m bench.status` alone.
+    or (2) at its depth of truncation and its levels of all axes its architecture, its seed and its arm are all there,
+    in whichever runs: both arms count as there once any architecture has both. A sweep of one arm is thus complete in
+    itself. What no run names at all cannot be known: an architecture that was never begun is found by `python -m
+    bench.status` alone.
 
     Args:
         runs: as `load_runs` gives them, of whatever status.
@@ -78,19 +81,19 @@ def check_complete(
 
 
 def cell_name(cell: Mapping[Any, Any]) -> str:
-    """`densenet121-pretrained-t0-s0`, as a run is named."""
+    """`densenet121-pretrained-t0-s0-linear`, as a run is named."""
     arm = "pretrained" if cell["pretrained"] else "scratch"
-    return f"{cell['arch']}-{arm}-t{cell['truncate']}-s{cell['seed']}"
+    return f"{cell['arch']}-{arm}-t{cell['truncate']}-s{cell['seed']}{suffix(cell, str(cell.get('protocol', '')))}"
 
 
 def _grid(named: pd.DataFrame) -> set[tuple[Any, ...]]:
     """Every cell that the axes seen at each depth make up."""
     wanted: set[tuple[Any, ...]] = set()
-    for depth, level in named.groupby("truncate", sort=True):
+    for (depth, *levels), level in named.groupby(["truncate", *AXES], sort=True):
         both = (level.groupby("arch")["pretrained"].nunique() == 2).any()
         for arch, rows in level.groupby("arch", sort=True):
             arms = (True, False) if both else tuple(rows["pretrained"].unique())
-            wanted |= {(arch, arm, depth, seed) for arm in arms for seed in level["seed"].unique()}
+            wanted |= {(arch, arm, depth, seed, *levels) for arm in arms for seed in level["seed"].unique()}
     return wanted
 
 

@@ -41,11 +41,13 @@ class Runs:
         experiment: of that store.
         results: comma-separated folders of `analysis.export`, MLFLOW among them for the experiment as well; None is the
             experiment alone.
+        where: which runs of the experiment, in MLflow's words.
     """
 
     uri: str
     experiment: str
     results: str | None = None
+    where: str = ""
 
     def table(self) -> pd.DataFrame:
         """One row a run, as `io.load_runs` gives them; a run that several folders hold counts once.
@@ -55,7 +57,7 @@ class Runs:
         """
         found = [read_runs(Path(place)) for place in self._folders()]
         if self._asks_mlflow():
-            found.append(load_runs(self.uri, self.experiment))
+            found.append(load_runs(self.uri, self.experiment, self.where))
         return pd.concat(found, ignore_index=True).drop_duplicates("run_id", ignore_index=True)
 
     def histories(self, run_ids: Sequence[str], keys: Sequence[str]) -> pd.DataFrame:
@@ -97,7 +99,11 @@ def read_runs(folder: Path) -> pd.DataFrame:
     frame = pd.DataFrame(_read(folder / RUNS, json.loads), dtype=object)
     for name in FLOATS:
         frame[name] = [np.nan if value is None else value for value in frame[name]]
-    return frame.assign(artifacts=[str((folder / CELLS / run).absolute()) for run in frame["run_id"]])
+    for column in COLUMNS:  # of an earlier version
+        if column.name not in frame:
+            frame[column.name] = frame["data_fingerprint"] if column.name == "data_used" else column.default
+    places = [str((folder / CELLS / run).absolute()) for run in frame["run_id"]]
+    return frame.assign(artifacts=places, params=[{} for _ in places])
 
 
 def write(
@@ -117,7 +123,7 @@ def write(
         AnalysisError: an artifact cannot be read.
         OSError: the folder cannot be written.
     """
-    rows = runs.drop(columns="artifacts").assign(failure="").astype(object)
+    rows = runs.drop(columns=["artifacts", "params"]).assign(failure="").astype(object)
     rows = rows.where(rows.notna(), None)
     (folder / RUNS).write_text(json.dumps(rows.to_dict("records"), indent=1, allow_nan=False) + "\n", encoding="utf-8")
     points = histories.to_dict("split", index=False)

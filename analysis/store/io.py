@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from analysis.axes import AXES
 from analysis.errors import AnalysisError
 from analysis.store.answers import absent, deleted, explain
 from analysis.store.uris import check_reachable, first_line, mask, resolve_uri
@@ -60,16 +61,13 @@ COLUMNS = (
     Column("weights", ("tag:weights",), default=""),
     Column("sweep", ("tag:sweep",), default=""),
     Column("data", ("tag:data", "param:data.name")),
-    Column("data_fingerprint", ("tag:data_fingerprint",)),
-    Column("data_uncertain", ("tag:data_uncertain", "param:data.uncertain"), default=""),
+    Column("data_fingerprint", ("tag:data_whole", "tag:data_fingerprint")),
+    Column("data_used", ("tag:data_fingerprint",)),
     Column("data_generated", ("tag:data_generated",), bool, "false"),
     Column("weights_standin", ("tag:weights_standin",), bool, "false"),
     Column("protocol", ("tag:protocol", "param:protocol.name"), default=""),
-    Column("data.fraction", ("param:data.fraction",), default="1.0"),
-    Column("data.patients", ("param:data.patients",), default="None"),
+    *(Column(axis.column, (f"tag:{axis.name}", f"param:{axis.keys[-1]}"), default=axis.default) for axis in AXES),
     Column("data.views", ("param:data.views",), default="all"),
-    Column("adapt", ("tag:adapt", "param:adapt"), default="full"),
-    Column("arch.in_chans", ("param:arch.in_chans",), default="3"),
     Column("evaluation.tasks", ("param:evaluation.tasks",), default=COMPETITION),
     Column("evaluation.level", ("param:evaluation.level",), default="study"),
     Column("evaluation.views", ("param:evaluation.views",), default="max"),
@@ -80,20 +78,24 @@ COLUMNS = (
     Column("latency_ms", ("metric:latency_ms",), float, "nan"),
     Column("fit_seconds", ("metric:fit_seconds",), float, "nan"),
 )
-"""What is read of every finished cell; beside it run_id, name, status, cell, failure, artifacts,
-protocol_values (the protocol's values, JSON by key) and protocol_settings (their fingerprint)."""
+"""What is read of every finished cell (`data_fingerprint` with all training patients, `data_used` with the share that
+was trained on); beside it run_id, name, status, cell, failure, artifacts, protocol_values (the protocol's values, JSON
+by key), protocol_settings (fingerprint of those that are no axis) and params (all)."""
+AXIS_KEYS = {key for axis in AXES for key in axis.keys}
 
 
-def load_runs(uri: str, experiment: str) -> pd.DataFrame:
+def load_runs(uri: str, experiment: str, where: str = "") -> pd.DataFrame:
     """Every run of an experiment but its summary, whatever its status: one row a run.
 
     Args:
         uri: tracking store; a relative SQLite file lies in the project folder.
         experiment: its name.
+        where: a filter in MLflow's words, such as "params.`trainer.precision` = 'fp32'".
 
     Returns:
-        run_id, name, status, cell, failure, artifacts (URI), protocol_settings, protocol_values and COLUMNS; what a run
-        does not say (or not legibly) is None, and a finished cell of which that is so has the status UNREADABLE.
+        run_id, name, status, cell, failure, artifacts (URI), protocol_settings, protocol_values, params and COLUMNS;
+        what a run does not say (or not legibly) is None, and a finished cell of which that is so has the status
+        UNREADABLE.
 
     Raises:
         AnalysisError: the store cannot be reached, or has no such experiment.
@@ -105,8 +107,18 @@ def load_runs(uri: str, experiment: str) -> pd.DataFrame:
         if found is None:
             names = [known.name for known in client.search_experiments()]
             raise AnalysisError(f"{mask(uri)}: {absent(experiment, names)}")
-        runs = [run for run in _search(client, found.experiment_id) if run.data.tags.get(SUMMARY_TAG) != "true"]
-    head = ["run_id", "name", "status", "cell", "failure", "artifacts", "protocol_settings", "protocol_values"]
+        runs = [run for run in _search(client, found.experiment_id, where) if run.data.tags.get(SUMMARY_TAG) != "true"]
+    head = [
+        "run_id",
+        "name",
+        "status",
+        "cell",
+        "failure",
+        "artifacts",
+        "protocol_settings",
+        "protocol_values",
+        "params",
+    ]
     return pd.DataFrame(
         [_row(run) for run in runs], columns=[*head, *(column.name for column in COLUMNS)], dtype=object
     )
@@ -176,10 +188,10 @@ def _client(uri: str) -> "MlflowClient":
             raise AnalysisError(first_line(error)) from error
 
 
-def _search(client: "MlflowClient", experiment_id: str) -> Iterator["Run"]:
+def _search(client: "MlflowClient", experiment_id: str, where: str) -> Iterator["Run"]:
     token: str | None = None
     while True:
-        page = client.search_runs([experiment_id], max_results=PAGE, page_token=token)
+        page = client.search_runs([experiment_id], where, max_results=PAGE, page_token=token)
         yield from page
         token = page.token
         if not token:
@@ -207,11 +219,15 @@ def _row(run: "Run") -> dict[str, Any]:
             problems.append(str(error))
     if counts and problems:
         row |= {"status": UNREADABLE, "failure": "; ".join(problems)}
+    for axis in AXES:  # of a run that stopped early, as far as it is known
+        row[axis.column] = axis.default if row[axis.column] is None else row[axis.column]
     protocol = {key: value for key, value in params.items() if key.startswith("protocol.") and key != "protocol.name"}
     row["protocol_values"] = json.dumps(protocol, sort_keys=True)
     row["protocol_settings"] = None  # where a run stopped before it wrote any
     if counts or protocol:
-        row["protocol_settings"] = hashlib.sha256(row["protocol_values"].encode()).hexdigest()[:8]
+        fixed = {key: value for key, value in protocol.items() if key not in AXIS_KEYS}
+        row["protocol_settings"] = hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()[:8]
+    row["params"] = params
     return row
 
 

@@ -4,8 +4,10 @@ import dataclasses
 import hashlib
 import json
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import Any
 
+from analysis import axes
 from bench.data.decode import DECODER_VERSION
 from bench.data.sets import DataSet
 from bench.data.tasks import choose
@@ -41,7 +43,7 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """`densenet121-pretrained-t0-s0`."""
+        """As the run is called."""
         return cell_name(self.row, self.config)
 
     def identity(self) -> dict[str, Any]:
@@ -75,9 +77,22 @@ class Cell:
 
 
 def cell_name(row: Architecture, config: Config) -> str:
-    """`densenet121-pretrained-t0-s0`, also where neither data nor weights were looked for."""
+    """`densenet121-pretrained-t0-s0`, and every axis that is not at its default; asks neither data nor weights."""
     start = "pretrained" if config.pretrained else "scratch"
-    return f"{row.name}-{start}-t{config.truncate}-s{config.seed}"
+    said = axes.suffix(axis_levels(config), config.protocol.name)
+    return f"{row.name}-{start}-t{config.truncate}-s{config.seed}{said}"
+
+
+def axis_levels(config: Config) -> dict[str, str]:
+    """What a configuration says of each axis, by the column that the analysis reads it into."""
+    levels = {axis.column: axes.joined([attrgetter(key)(config) for key in axis.keys]) for axis in axes.AXES}
+    return levels | {"data_uncertain": _policies(config.data.uncertain)}
+
+
+def _policies(uncertain: dict[str, str]) -> str:
+    """`u-ignore`, or `u-ignore, edema: u-ones` where a task has its own."""
+    own = [f"{task}: {policy}" for task, policy in sorted(uncertain.items()) if policy != uncertain["default"]]
+    return ", ".join([uncertain["default"], *own])
 
 
 def make_cell(config: Config, row: Architecture, data: DataSet, weights: Weights | None) -> Cell:

@@ -3,8 +3,10 @@
 import dataclasses
 from typing import Any
 
+from analysis.axes import AXES
 from analysis.store.uris import mask
 from bench.cells.assembly import words
+from bench.cells.cell import axis_levels
 from bench.cells.environment import git_commit
 from bench.cells.identify import Found
 from bench.networks.models import normalisation
@@ -16,13 +18,13 @@ UNSAID = ("sweep.grids", "sweep.sixteen", "sweep.size", "retry")
 def tags(found: Found) -> dict[str, str]:
     """Everything that runs are grouped, filtered and told apart by."""
     cell, config = found.cell, found.cell.config
-    return {
+    levels = axis_levels(config)
+    return {axis.name: levels[axis.column] for axis in AXES} | {
         "cell": cell.hash,
         "arch": cell.row.name,
         "family": cell.row.family,
         "label": cell.row.label,
         "pretrained": str(config.pretrained).lower(),
-        "adapt": config.adapt,
         "truncate": str(config.truncate),
         "seed": str(config.seed),
         "weights": cell.weights,
@@ -32,8 +34,8 @@ def tags(found: Found) -> dict[str, str]:
         "sweep": config.sweep.name or "",
         "data": config.data.name,
         "data_fingerprint": cell.data_fingerprint,
+        "data_whole": found.data.whole,
         "data_generated": str(found.data.generated).lower(),
-        "data_uncertain": _policies(config.data.uncertain),
         "protocol": config.protocol.name,
         "precision": config.trainer.precision,
         "git": git_commit(),
@@ -48,12 +50,6 @@ def params(found: Found) -> dict[str, Any]:
     flat["tracking.uri"] = mask(config.tracking.uri)  # it may hold a password, and a run's params are for everybody
     flat["evaluation.tasks"] = ",".join(config.evaluation.tasks)
     return flat | {"input.mean": words(inputs.mean), "input.std": words(inputs.std)}
-
-
-def _policies(uncertain: dict[str, str]) -> str:
-    """`u-ignore`, or `u-ignore, edema: u-ones` where a task has its own."""
-    own = [f"{task}: {policy}" for task, policy in sorted(uncertain.items()) if policy != uncertain["default"]]
-    return ", ".join([uncertain["default"], *own])
 
 
 def _flatten(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -58,6 +58,7 @@ class DataSet:
         sides: by patient, train or valid; before anything was left out.
         divided: by what.
         policies: [tasks] what becomes of uncertain training labels.
+        whole: the fingerprint with all training patients, whatever share of them is used.
         twins: pictures that two splits have in common; known once the images are decoded (`bench.cells.ready`).
     """
 
@@ -74,6 +75,7 @@ class DataSet:
     sides: dict[str, str]
     divided: str
     policies: tuple[str, ...]
+    whole: str
     twins: tuple[Twins, ...] = ()
 
     @property
@@ -132,6 +134,10 @@ def open_dataset(config: DataConfig, *, scored: str | Sequence[str] | None = Non
     rows |= external
     _check_patients(rows, config)
     kept, dropped = _select(rows, config)
+    strict = config.on_bad_image == "raise"
+    used, thinned = selection.thin(kept["train"][1], config)
+    every = fingerprint(kept, release.observations, strict=strict and not thinned)  # others' images may be elsewhere
+    kept["train"] = release.root, used
     made = _label(kept, tasks, policies, known)
     found = DataSet(
         name=config.name,
@@ -141,12 +147,13 @@ def open_dataset(config: DataConfig, *, scored: str | Sequence[str] | None = Non
         valid=made.pop("valid"),
         test=made.pop("test"),
         external=made,
-        fingerprint=fingerprint(kept, release.observations, strict=config.on_bad_image == "raise"),
+        fingerprint=fingerprint(kept, release.observations, strict=strict) if thinned else every,
         generated=config.phantom is not None,
-        dropped=(*release.dropped, *unread, *dropped),
+        dropped=(*release.dropped, *unread, *dropped, *thinned),
         sides={who: name for name in splits.SIDES for who in rows[name][1]["patient"].unique()},
         divided=divided,
         policies=policies,
+        whole=every,
     )
     if scored is not None and (problems := class_problems(found, choose("evaluation.tasks", scored, tasks))):
         raise DataError("\n".join(problems))
@@ -228,15 +235,12 @@ def _check_paths(rows: Rows) -> None:
 
 
 def _select(rows: Rows, config: DataConfig) -> tuple[Rows, tuple[Dropped, ...]]:
-    """The rows that are used, and what was left out."""
+    """The rows that pass the filters, and what was left out."""
     kept: Rows = {}
     dropped: list[Dropped] = []
     for name, (root, frame) in rows.items():
         chosen, without = selection.keep(frame, config, name)
         dropped += without
-        if name == "train":
-            chosen, without = selection.thin(chosen, config)
-            dropped += without
         kept[name] = root, chosen
     return kept, tuple(dropped)
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from analysis import axes
 from bench.overrides import typed
 
 NOTE = "mlflow.note.content"
@@ -31,7 +32,8 @@ def _metric(name: str) -> str:
     return f"metrics.`{name}`"
 
 
-AXES = [_tag(name) for name in ("family", "arch", "pretrained", "truncate", "seed", "weights")]
+NAMES = ("family", "arch", "pretrained", "truncate", "seed", "weights", *(axis.name for axis in axes.AXES))
+AXES = [_tag(name) for name in NAMES]
 NUMBERS = [
     _metric(name)
     for name in ("test/auroc", "valid/auroc", "parameters", "fit_seconds", "train/images_per_second", "latency_ms")
@@ -168,6 +170,7 @@ def description(experiment: str, experiment_id: str, published: Published | None
             "| `family`, `arch` | the network; `weights` is its weights' tag |",
             "| `pretrained` | `true`, or `false`: trained from scratch |",
             "| `truncate`, `seed` | final stages removed; of initialisation, order and crops |",
+            f"| {', '.join(f'`{axis.name}`' for axis in axes.AXES)} | what else a sweep can vary |",
             "| `data`, `protocol`, `sweep` | what it was trained on, how, and as a part of what |",
             "| `weights_standin`, `data_generated` | `true`: a demonstration, no result |",
             "",

@@ -15,7 +15,8 @@ from tests import told
 
 TABLES = (
     *("verdicts", "auroc", "seeds", "boost", "boost_pooled", "correlations", "family"),
-    *("truncation", "truncation_smallest", "truncation_factors", "pareto", "calibration"),
+    *("truncation", "truncation_smallest", "truncation_factors", "pareto", "calibration", "axes", "label_efficiency"),
+    *("metrics", "metrics_boost", "subgroups", "external", "external_order"),
 )
 CARD_TABLES = ("data_card", "data_card_splits", "data_card_filtered")  # of data, whatever was trained on them
 FILES = {
@@ -274,7 +275,6 @@ def test_a_task_can_be_left_out_of_the_report(store, tmp_path, predictions, caps
     [
         ({"tags": {"data_fingerprint": "other"}}, "differ in data_fingerprint must not be pooled"),
         ({"tags": {"protocol": "paper"}}, "differ in protocol must not be pooled"),
-        ({"tags": {"data_uncertain": "u-ones"}}, "differ in data_uncertain must not be pooled"),
         ({"params": {"evaluation.level": "image"}}, "differ in evaluation.level must not be pooled"),
         ({"tags": {"cell": "cell-resnet18-pretrained-t0-s0"}}, "is finished twice"),
     ],

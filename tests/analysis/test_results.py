@@ -11,7 +11,7 @@ from analysis import reference
 from analysis.questions.associations import FAMILIES, POINTS
 from analysis.questions.boosts import RANDOM
 from analysis.report import main
-from analysis.results import evaluate
+from analysis.sections import evaluate
 from analysis.settings import read_settings
 from tests import told
 

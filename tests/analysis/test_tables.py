@@ -2,9 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analysis.sections.auroc import auroc_display, auroc_strong
 from analysis.tables import (
-    auroc_display,
-    auroc_strong,
     cells,
     count,
     escape_latex,

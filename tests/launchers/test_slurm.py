@@ -16,10 +16,10 @@ def test_a_real_slurm_trains_the_cells_and_one_that_fails_stops_no_other(words, 
     with cluster.slurm(tmp_path / "slurm") as environment:
         code, said = commands.run("bench.run", typed, environment)
         assert code == 1, said
-    assert "resnet18-pretrained-t3-s0: WeightsError: no weights" in said
+    assert "resnet18-pretrained-t3-s0-32px: WeightsError: no weights" in said
     code, rows = commands.status(typed)
     assert (code, {row["name"]: row["state"] for row in rows}) == (
-        1, {"resnet18-pretrained-t3-s0": "failed", "resnet18-scratch-t3-s0": "done"},
+        1, {"resnet18-pretrained-t3-s0-32px": "failed", "resnet18-scratch-t3-s0-32px": "done"},
     )  # fmt: skip
     logs = list((tmp_path / "outputs" / ".submitit").rglob("*_log.out"))
     assert len(logs) == 2, "the jobs did not go through Slurm"

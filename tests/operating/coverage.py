@@ -10,10 +10,11 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
-from scipy.special import ndtri
+from scipy.special import ndtr, ndtri
 
 from analysis.evaluation import Evaluation, Replicates, resample
 from analysis.questions.interval_methods import intervals
+from analysis.questions.metrics import METRICS, under
 from analysis.questions.seeds import mean_over_seeds
 
 BATCH = 200
@@ -158,6 +159,36 @@ def singles() -> Iterator[Sequence[object]]:
             yield truth, positives, *plain.values(), *own, wide
 
 
+def beside(n: int, positives: int, truth: float, worlds: int = 1000) -> dict[str, str]:
+    """Coverage of average precision, of sensitivity at a specificity of 0.9, and of differences of 0 in either."""
+    labels, rng = np.repeat([1.0, 0.0], [positives, n - positives]), np.random.default_rng([n, positives])
+    at, d = float(ndtri(0.9)), shift(truth)
+    s = d + ndtri((np.arange(100_000) + 0.5) / 100_000)  # scores of positives
+    above = positives * ndtr(d - s)
+    truths = {"average_precision": float(np.mean(above / (above + (n - positives) * ndtr(-s)))),
+              "sensitivity": float(ndtr(d - at))}  # fmt: skip
+    hits: dict[str, list[tuple[int, int]]] = {}
+    for _ in range(worlds // BATCH):
+        shared, own = rng.normal(size=(BATCH, n)), rng.normal(size=(2, BATCH, n))
+        scores = np.concatenate(np.sqrt(0.8) * shared + np.sqrt(0.2) * own) + d * labels
+        made = make(labels[None], scores[:, None], n_resamples=1000, rng=rng)
+        for name, value in truths.items():
+            found = under(made, lambda _, *data, metric=METRICS[name]: metric(*data, np.full((2 * BATCH, 1), at)))
+            low, high = np.percentile(found.resampled[:BATCH, 0], [2.5, 97.5], axis=1)
+            hits.setdefault(name, []).append((int(((low <= value) & (value <= high)).sum()), BATCH))
+            apart = found.resampled[:BATCH, 0] - found.resampled[BATCH:, 0]
+            low, high = np.percentile(apart, [2.5, 97.5], axis=1)
+            hits.setdefault(f"{name}, difference", []).append((int(((low <= 0) & (high >= 0)).sum()), BATCH))
+    return {name: share(counts, worlds) for name, counts in hits.items()}
+
+
+def others() -> Iterator[Sequence[object]]:
+    """Metrics beside AUROC, by AUROC and positives of 500."""
+    for truth in AUROCS:
+        for positives in (10, 20, 50, 100):
+            yield truth, positives, *beside(500, positives, truth).values()
+
+
 def clusters() -> Iterator[Sequence[object]]:
     """By studies a patient and unit."""
     for truth in (0.85, 0.95):
@@ -181,6 +212,7 @@ def main() -> None:
     """Prints the tables of docs/statistics.md."""
     rows(("AUROC", "positives", "percentile", "BCa", "report, n = 100", "n = 200", "n = 500",
           "n = 200, wider positives"), singles())  # fmt: skip
+    rows(("AUROC", "positives", "average precision", "its difference", "sensitivity", "its difference"), others())
     rows(("AUROC", "studies a patient", "unit", "percentile", "report"), clusters())
     rows(("n", "positives", "AUROC", "seeds", "their spread", "mean: report", "percentile", "boost of the mean: report",
           "percentile", "boost of one task: report", "percentile"), joints())  # fmt: skip

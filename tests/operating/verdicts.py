@@ -19,10 +19,9 @@ import pandas as pd
 from analysis.evaluation import resample
 from analysis.questions import associations, family
 from analysis.questions.claims import read_claims
-from analysis.questions.evidence import gather
+from analysis.questions.evidence import gather, over_networks
 from analysis.questions.seeds import group_seeds
 from analysis.questions.verdicts import verdicts_table
-from analysis.results import over_networks
 from tests.operating.worlds import World, draw, truths
 
 MARGIN = 0.01

@@ -6,10 +6,8 @@ import re
 import pandas as pd
 import pytest
 
-from analysis.page.attached import maps_section
 from analysis.report import main
 from analysis.store import maps
-from analysis.store.maps import Maps
 from tests.analysis.recorded import card, leave_card, network, record
 
 EVIL = "<script>alert(1)</script>"
@@ -50,9 +48,8 @@ def test_a_report_of_older_runs_says_what_they_lack(store, tmp_path):
     run_id = store.add()
     page = written(store, tmp_path / "r")
     assert "No run on phantom (0123456789) left a data_card.json" in section(page, "Data")
-    assert f"python -m bench.cam run={run_id} tracking.uri={store.uri} compare=" in section(
-        page, "Class activation maps"
-    )
+    command = f"python -m bench.cam run={run_id} tracking.uri={store.uri} compare="
+    assert command in section(page, "Class activation maps")
     assert "<img" not in section(page, "Class activation maps")
     assert pd.read_csv(tmp_path / "r" / "tables" / "data_card.csv").empty
 
@@ -78,9 +75,13 @@ def test_the_page_stays_below_ten_megabytes(store, tmp_path):
     assert len(page.encode()) < 10e6
 
 
-def test_maps_that_are_all_too_large_are_counted():
-    made = maps_section(Maps([], 2, []), pd.DataFrame({"run_id": ["r"]}), "sqlite:///x.db")
-    assert "2 figures too large for this page." in made.absent
+def test_maps_that_are_all_too_large_are_counted(store, tmp_path):
+    run_id = store.add()
+    for task in ("edema", "atelectasis"):
+        record(store, run_id, task, image=bytes(6_000_000))
+    shown = section(written(store, tmp_path / "r"), "Class activation maps")
+    assert "2 figures too large for this page." in shown
+    assert "<img" not in shown
 
 
 @pytest.mark.parametrize("place", ["card", "map"])

@@ -4,17 +4,15 @@ import pytest
 from matplotlib.figure import Figure
 
 from analysis.figures import auroc, boost, style
+from analysis.figures.canvas import plot
 from analysis.page.tips import CURVE, marks, size
 
 
-def drawn(points, draw, *, log=False):
+def drawn(draw):
     made = Figure(figsize=(4, 3), layout="constrained")
-    ax = made.add_subplot()
-    draw(ax)
-    if log:
-        ax.set_xscale("log")
+    draw(made.add_subplot())
     style.data_uri(made)
-    return made, marks(made, points)
+    return made, marks(made)
 
 
 def frame(**columns):
@@ -23,7 +21,7 @@ def frame(**columns):
 
 def test_a_point_stands_where_it_is_drawn_and_says_its_row():
     points = frame(x_value=[0.25, 0.75], estimate=[0.5, 0.875], low=[0.25, np.nan], high=[0.75, np.nan])
-    made, found = drawn(points, lambda ax: ax.plot(points["x_value"], points["estimate"], "o"))
+    made, found = drawn(lambda ax: plot(ax, points, "x_value", "estimate", marker="o"))
     assert [mark.text.splitlines()[:2] for mark in found] == [
         ["ResNet18", "0.500 (0.250 to 0.750)"],
         ["DenseNet121", "0.875"],
@@ -37,64 +35,56 @@ def test_a_point_stands_where_it_is_drawn_and_says_its_row():
         assert (mark.x, mark.y) == pytest.approx((288 * across, 216 * (1 - up)), abs=0.06)
 
 
-@pytest.mark.parametrize("scale", [1.0, 100.0, 1e-3, 1e-6, 1e-9])
-def test_an_axis_may_have_another_unit(scale):
+def test_an_axis_may_have_another_unit():
     points = frame(parameters=[11.184e6, 6.968e6], estimate=[0.8, 0.9])
-    _, found = drawn(points, lambda ax: ax.scatter(points["parameters"] * scale, points["estimate"]), log=True)
+    made, found = drawn(lambda ax: plot(ax, points, "parameters", "estimate", per=1e6, marker="o"))
     assert [mark.arch for mark in found] == ["resnet18", "densenet121"]
     assert "Parameters 11.18 million" in found[0].text
+    assert made.axes[0].lines[0].get_xdata().tolist() == [11.184, 6.968]
 
 
-def test_what_no_row_explains_says_nothing():
-    points = frame(estimate=[0.5, 0.6], row=[0.0, 1.0])
+def test_two_panels_with_the_same_numbers_say_each_their_own():
+    made = Figure(figsize=(4, 3), layout="constrained")
+    axes = made.subplots(1, 2)
+    for ax, task in zip(axes, ("edema", "atelectasis"), strict=True):
+        plot(ax, frame(x_value=[0.0, 1.0], estimate=[0.0, 1.0], task=task), "x_value", "estimate", marker="o")
+    style.data_uri(made)
+    assert [mark.text.splitlines()[0] for mark in marks(made)] == [
+        *("ResNet18, Edema", "DenseNet121, Edema", "ResNet18, Atelectasis", "DenseNet121, Atelectasis"),
+    ]
 
+
+def test_what_no_row_stands_behind_says_nothing():
     def draw(ax):
-        ax.plot([0.5, 0.6, 0.55], [1.0, 0.0, 0.5], "o")  # each number is in the table, and no pair in one row
+        ax.plot([0.5, 0.6, 0.55], [1.0, 0.0, 0.5], "o")
         ax.axhline(0.5)
 
-    assert drawn(points, draw)[1] == []
+    assert drawn(draw)[1] == []
 
 
-def test_one_number_of_a_row_cannot_be_both_coordinates():
-    points = frame(estimate=[0.5, 0.6])
-    assert drawn(points, lambda ax: ax.plot([0.5], [0.5], "o"))[1] == []
-
-
-def test_rows_at_one_place_take_turns():
-    points = frame(x_value=[1.0, 1.0], estimate=[0.5, 0.5])
-    _, found = drawn(points, lambda ax: ax.plot([1.0, 1.0], [0.5, 0.5], "o"))
-    assert [mark.arch for mark in found] == ["resnet18", "densenet121"]
-
-
-def test_points_out_of_sight_and_fitted_lines_say_nothing():
-    points = frame(x_value=[1.0, 5.0], estimate=[0.5, 0.6])
-    points.loc[len(points)] = ["", 1.5, 0.55]
+def test_points_out_of_sight_and_undefined_ones_say_nothing():
+    points = pd.concat([frame(x_value=[1.0, 5.0], estimate=[0.5, 0.6]), frame(x_value=[1.5, np.nan], estimate=np.nan)])
 
     def draw(ax):
-        ax.plot([1.0, 5.0, 1.5], [0.5, 0.6, 0.55], "o")
+        plot(ax, points, "x_value", "estimate", marker="o")
         ax.set_xlim(0, 2)
 
-    assert [mark.arch for mark in drawn(points, draw)[1]] == ["resnet18"]
+    assert [mark.arch for mark in drawn(draw)[1]] == ["resnet18"]
 
 
 def test_a_curve_answers_at_some_places():
     x = np.linspace(0, 1, 500)
     points = pd.DataFrame({"arch": "resnet18", "false_positive_rate": x, "estimate": np.sqrt(x)})
-    _, found = drawn(points, lambda ax: ax.plot(x, np.sqrt(x)))
+    _, found = drawn(lambda ax: plot(ax, points, "false_positive_rate", "estimate"))
     assert len(found) == CURVE
     assert found[0].x < found[-1].x
-
-
-def test_a_table_without_architectures_has_no_marks():
-    points = pd.DataFrame({"x_value": [1.0], "estimate": [0.5]})
-    assert drawn(points, lambda ax: ax.plot([1.0], [0.5], "o"))[1] == []
 
 
 def test_weights_depth_seed_and_tests_are_said():
     points = frame(estimate=[0.5, 0.6], y=[0.0, 1.0], pretrained=[True, False], truncate=[0, 2], seed=[3, 4])
     points["task"] = ["mean", "pleural_effusion"]
     points["p_holm"], points["significant"] = [0.012345, np.nan], [True, False]
-    _, found = drawn(points, lambda ax: ax.plot(points["estimate"], points["y"], "o"))
+    _, found = drawn(lambda ax: plot(ax, points, "estimate", "y", marker="o"))
     assert [mark.text for mark in found] == [
         "ResNet18, pretrained, seed 3\n0.500\np (Holm) 0.01235\nSignificant: yes",
         "DenseNet121, from scratch, truncated by 2, seed 4, Pleural effusion\n0.600\nSignificant: no",
@@ -111,11 +101,11 @@ def test_every_cell_of_the_figures_answers():
     points = auroc.table(rows)
     made = auroc.figure(rows, points)
     style.data_uri(made)
-    assert {mark.text.splitlines()[0] for mark in marks(made, points)} == {
+    assert {mark.text.splitlines()[0] for mark in marks(made)} == {
         *("a, pretrained, seed 0", "a, from scratch, seed 0", "b, pretrained, seed 0", "b, from scratch, seed 0"),
     }
     boosts = rows[rows["pretrained"]].assign(estimate=[0.1, 0.3], p_holm=0.5, cell_pretrained="a")
     points = boost.table(boosts)
     made = boost.figure(boosts, points)
     style.data_uri(made)
-    assert [mark.arch for mark in marks(made, points)] == ["a", "b"]
+    assert [mark.arch for mark in marks(made)] == ["a", "b"]

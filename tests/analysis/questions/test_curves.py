@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from analysis.questions import curves
-from analysis.questions.curves import choose, learning_table, make_curves
+from analysis.questions.curves import choose, learning_table
 from analysis.store.io import load_histories
 from tests.analysis.synthetic import make_cells
 
@@ -77,13 +77,6 @@ def test_single_values_are_no_curve_and_the_evaluation_in_training_counts_at_the
         return pd.concat([first, first[first["step"] == 100].assign(value=0.99)], ignore_index=True)
 
     assert learning_table(cells, twice)[0]["value"].max() == 0.8
-
-
-def test_without_a_source_the_curves_are_empty_and_said_why(cells):
-    made = make_curves(cells, None, Log(), level=0.95)
-    assert made.roc.empty
-    assert made.calibration.empty
-    assert len(made.learning) == 24
 
 
 def test_histories_come_back_in_order(store):

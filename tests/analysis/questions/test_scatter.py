@@ -13,7 +13,6 @@ from analysis.questions.associations import (
     FAMILIES,
     POINTS,
     RELIABLE,
-    correlation_display,
     correlation_statistics,
     correlation_table,
     correlations,
@@ -23,6 +22,7 @@ from analysis.questions.claims import read_claims
 from analysis.questions.scatter import POINT_COLUMNS, Scatter, collect, points_table
 from analysis.questions.seeds import group_seeds
 from analysis.reference import figure1, paper_era, top1
+from analysis.sections.correlations import display
 from analysis.statistics.correlation import METHODS, closed_form, correlate, leave_one_out
 from analysis.statistics.families import codes, effective_number
 
@@ -326,13 +326,13 @@ def test_a_coefficient_that_noise_may_have_pulled_towards_0_says_so():
     notes = made[made["interval"] == POINTS].groupby("subset")["note"].unique()
     said = f"made up; {ATTENUATED}"
     assert [list(notes[name]) for name in ("clear", "noisy", "one seed")] == [["made up"], [said], [said]]
-    shown = correlation_display(made).groupby("Cells")["Interval"].unique()
+    shown = display(made).groupby("Cells")["Interval"].unique()
     assert not any(ATTENUATED in text for text in shown["clear"])
     assert all(text.endswith(f"; {ATTENUATED}") for text in shown["noisy"])
 
 
 def test_what_is_shown_is_rounded_text(rng):
     cells = sweep(SIX[:2])
-    shown = correlation_display(table_of(cells, make_replicates(len(cells), rng)))
+    shown = display(table_of(cells, make_replicates(len(cells), rng)))
     assert shown["Estimate"].unique().tolist() == ["n/a"]
     assert shown["n"].unique().tolist() == ["2"]

@@ -14,11 +14,12 @@ from analysis.questions.verdicts import (
     decide,
     decisions,
     verdicts_dict,
-    verdicts_display,
     verdicts_table,
 )
 from analysis.reference import figure1, paper_era
+from analysis.sections import verdicts as section
 from analysis.store.io import COLUMNS
+from analysis.tables import shown as text_of
 
 ABOVE, BELOW, WITHIN = Rule("above", 0.0), Rule("below", 0.0), Rule("within", 0.5)
 NAN = float("nan")
@@ -293,6 +294,6 @@ def test_the_dictionary_is_json_and_undefined_is_null(tmp_path):
 def test_what_is_shown_is_text():
     claims = read_claims()
     table = with_needed(verdicts_table(claims, statistics_that_reproduce(claims)), rng=np.random.default_rng(0))
-    shown = verdicts_display(table)
+    shown = text_of(table, section.COLUMNS)
     assert all(isinstance(value, str) for value in shown.to_numpy().ravel())
     assert shown["Would be decided by"].str.contains("architectures|networks of more families").all()

@@ -4,10 +4,11 @@ import math
 import pandas as pd
 import pytest
 
-from analysis.page.displays import filtered_display, labels_display, splits_display
+from analysis.sections.data import FILTERED, labels_display, splits_display
 from analysis.store import artifacts
 from analysis.store.cards import load_cards
 from analysis.store.io import load_runs
+from analysis.tables import shown as text_of
 from tests.analysis.recorded import FINGERPRINT, NAME, card, leave_card, split
 
 
@@ -60,7 +61,7 @@ def test_readers_see_counts_with_their_thousands_apart(store):
     counts = {"Positive": "2", "Negative": "3", "Uncertain": "1", "Blank": "12,339"}
     assert labels[0] == {"Label": "Edema", "Split": "train"} | counts
     assert labels[1]["Split"] == "test"
-    left = filtered_display(cards.filtered).to_dict("records")
+    left = text_of(cards.filtered, FILTERED).to_dict("records")
     assert left[0]["Left out because"] == "Male"
     assert (left[0]["Images"], left[0]["Patients with none left"]) == ("1,500", "7")
 

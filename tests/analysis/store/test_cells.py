@@ -1,13 +1,13 @@
 import pandas as pd
 import pytest
 
+from analysis.axes import AXES, COLUMNS
 from analysis.errors import AnalysisError
 from analysis.store.cells import left_out, order_cells, select_cells
 
-SAME = {
+SAME = {axis.column: axis.default for axis in AXES} | {
     "data": "phantom",
     "data_fingerprint": "aa",
-    "data_uncertain": "u-ignore",
     "protocol": "paper",
     "protocol_settings": "p1",
     "evaluation.tasks": "x,y",
@@ -20,7 +20,7 @@ def run(arch="resnet18", pretrained=True, status="FINISHED", **changes):
     name = f"{arch}-{'pretrained' if pretrained else 'scratch'}"
     row = {"run_id": f"id-{name}", "name": name, "status": status, "cell": f"cell-{name}", "failure": ""}
     row |= {"arch": arch, "family": "ResNet", "pretrained": pretrained, "truncate": 0, "seed": 0, "sweep": "paper"}
-    return row | {"weights": "w" if pretrained else "none"} | SAME | changes
+    return row | {"weights": "w" if pretrained else "none", "params": {}} | SAME | changes
 
 
 def frame(*rows):
@@ -62,7 +62,7 @@ def test_a_cell_finished_twice_is_refused_with_both_runs():
         select(run(run_id="one"), run(run_id="two"))
 
 
-@pytest.mark.parametrize("column", SAME)
+@pytest.mark.parametrize("column", sorted(SAME.keys() - set(COLUMNS)))
 def test_cells_of_different_kinds_are_not_pooled(column):
     rows = [run("a", **{column: "study"}), run("b", **{column: "study"}), run("c", **{column: "image"})]
     message = rf"differ in {column} must not be pooled \(study: 2 cells; image: 1 cells\); choose with {column}=study"
@@ -82,8 +82,12 @@ def test_a_sweep_is_one_of_the_words_of_its_tag():
 
 
 def test_different_cells_in_the_same_place_are_refused():
-    with pytest.raises(AnalysisError, match="share architecture, weights, truncation and seed"):
-        select(run(run_id="one"), run(run_id="two", cell="other"))
+    two = run(run_id="two", cell="other")
+    with pytest.raises(AnalysisError, match=r"alike in all that a report compares.*choose one with sweep=NAME"):
+        select(run(run_id="one"), two)
+    said = r"differ in trainer.compile true and false; choose one with 'where=params.`trainer.compile` = \"true\"'"
+    with pytest.raises(AnalysisError, match=said):
+        select(run(params={"trainer.compile": "true", "outputs": "a"}), two | {"params": {"trainer.compile": "false"}})
 
 
 def test_the_order_is_by_family_and_numbers_are_numbers():

@@ -60,7 +60,7 @@ def test_every_seed_is_wanted_of_every_architecture_at_its_depth():
 
 
 def test_runs_of_other_data_or_another_protocol_or_sweep_are_not_of_this_report():
-    for change in ({"data_fingerprint": "bb"}, {"protocol_settings": "p2"}, {"data_uncertain": "u-ones"}):
+    for change in ({"data_fingerprint": "bb"}, {"protocol_settings": "p2"}):
         assert missing(cell("a", True), cell("b", True, status="FAILED", **change)) == {}
     filters = {"data_fingerprint": "aa"}
     other = cell("b", False, data_fingerprint="bb")

@@ -52,6 +52,13 @@ def test_the_name_is_the_contracts():
     assert cell("pretrained=false").name == "resnet18-scratch-t0-s0"
 
 
+def test_the_name_says_each_axis_that_is_not_at_its_default():
+    typed = ("adapt=linear", "data.fraction=0.1", "arch.in_chans=1", "data.uncertain=u-ones", "protocol.image.crop=256")
+    assert cell(*typed).name == "resnet18-pretrained-t0-s0-linear-f0.1-c1-u-ones-320-256px"
+    assert cell("data.patients=50", "data.uncertain.edema=u-ones").name.endswith("-s0-p50-u-ignore-edema-u-ones")
+    assert cell("protocol=quick").name == "resnet18-pretrained-t0-s0"
+
+
 def test_the_hash_is_stable_over_releases():
     """A change here makes every finished cell of every user new: raise IDENTITY_VERSION on purpose or not at all."""
     assert cell().hash == "605e3b33dbab3601"

@@ -72,7 +72,7 @@ def test_a_cell_leaves_what_the_contract_says(configure, phantom_root):
     done = run(config)
     tags, params, metrics = done.data.tags, done.data.params, done.data.metrics
     assert done.info.status == "FINISHED"
-    assert done.info.run_name == "resnet18-scratch-t0-s0"
+    assert done.info.run_name == "resnet18-scratch-t0-s0-32px"
     assert {name: tags[name] for name in CONTRACT_TAGS if name not in ("cell", "data_fingerprint", "git")} == {
         "arch": "resnet18", "family": "ResNet", "pretrained": "false", "truncate": "0", "seed": "0",
         "weights": "none", "sweep": "mine", "data": "chexpert",

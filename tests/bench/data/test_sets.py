@@ -136,6 +136,13 @@ def test_the_fingerprint_is_the_contents_and_not_the_place(phantom_root, copy):
     assert opened(copy).fingerprint == opened(phantom_root).fingerprint, "the order of the rows is no content"
 
 
+def test_shares_of_one_set_have_its_fingerprint_in_common(phantom_root):
+    whole, some, few = (opened(phantom_root, *one) for one in ([], ["data.fraction=0.5"], ["data.patients=20"]))
+    assert len({whole.fingerprint, some.fingerprint, few.fingerprint}) == 3
+    assert whole.whole == some.whole == few.whole == whole.fingerprint
+    assert opened(phantom_root, "data.fraction=0.5", "data.views=frontal").whole != whole.whole
+
+
 def test_a_changed_label_image_or_split_is_another_fingerprint(phantom_root, copy):
     seen = {opened(phantom_root, *one).fingerprint for one in ([], ["data.valid_fraction=0.4"], ["data.views=frontal"])}
     for image in copy.rglob("*.jpg"):

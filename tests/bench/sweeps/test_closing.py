@@ -32,12 +32,12 @@ def test_the_table_names_every_state_and_every_failure(configure, console, tmp_p
     text = console.export_text()
     rows = {line.split()[1]: line.split("│")[2:7] for line in text.splitlines() if line.startswith("│")}
     assert {name: (cells[0].strip(), cells[4].strip()) for name, cells in rows.items()} == {
-        "resnet18-scratch-t0-s0": ("done", f"{state.metrics['test/auroc']:.3f}"),
-        "resnet18-pretrained-t0-s0": ("failed", ""),
-        "resnet18-scratch-t0-s5": ("missing", ""),
+        "resnet18-scratch-t0-s0-32px": ("done", f"{state.metrics['test/auroc']:.3f}"),
+        "resnet18-pretrained-t0-s0-32px": ("failed", ""),
+        "resnet18-scratch-t0-s5-32px": ("missing", ""),
     }
-    assert "resnet18-pretrained-t0-s0: WeightsError: no weights resnet18.tv_in1k" in text
-    assert "resnet18-scratch-t0-s5: not begun" in text
+    assert "resnet18-pretrained-t0-s0-32px: WeightsError: no weights resnet18.tv_in1k" in text
+    assert "resnet18-scratch-t0-s5-32px: not begun" in text
     assert closing_table(console, [finished]) == 0
 
 
@@ -49,7 +49,7 @@ def test_a_store_that_cannot_be_used_is_said(configure, console):
 def test_a_folder_that_is_no_data_set_is_said(configure, console):
     assert closing_table(console, [configure("data.root=/no/such")]) == 1
     text = console.export_text()
-    assert "resnet18-scratch-t0-s0: data.root=/no/such: no such folder" in text
+    assert "resnet18-scratch-t0-s0-32px: data.root=/no/such: no such folder" in text
 
 
 @pytest.mark.parametrize("retry", ["none", "failed"])

@@ -53,7 +53,7 @@ def test_a_cell_is_what_its_run_says(configure, known, run, state, problem):
     known((config, run))
     (cell,) = survey([config], now=NOW)
     assert (cell.state, cell.problem, cell.run) == (state, problem, run)
-    assert (cell.name, cell.arch, cell.hash) == ("resnet18-scratch-t0-s0", "resnet18", identify(config).cell.hash)
+    assert (cell.name, cell.arch, cell.hash) == ("resnet18-scratch-t0-s0-32px", "resnet18", identify(config).cell.hash)
 
 
 def test_the_store_is_asked_once_and_the_data_read_once_for_many_cells(configure, known, monkeypatch):
@@ -72,7 +72,7 @@ def test_data_that_cannot_be_read_fail_their_cells_and_no_others(configure, know
     cells = survey([bad, good], now=NOW)
     assert [(cell.state, cell.hash == "") for cell in cells] == [("failed", True), ("done", False)]
     assert "/no/such" in cells[0].problem
-    assert cells[0].name == cells[1].name == "resnet18-scratch-t0-s0"
+    assert cells[0].name == cells[1].name == "resnet18-scratch-t0-s0-32px"
 
 
 @pytest.mark.parametrize(

@@ -209,7 +209,7 @@ def test_a_loss_that_is_no_number_stops_with_cell_and_batch_and_keeps_the_state(
         return total * (float(value) if len(calls) == 8 else 1.0), known
 
     monkeypatch.setattr(heads, "sums", poisoned)
-    said = rf"resnet18-scratch-t2-s0: the loss of training step 8 is {value} \(epoch 2, batch 2\).*protocol.lr"
+    said = rf"resnet18-scratch-t2-s0-32px: the loss of training step 8 is {value} \(epoch 2, batch 2\).*protocol.lr"
     with pytest.raises(TrainingError, match=said):
         run_cell(config, store_of(config))
     left = store_of(config).find(identify(config).cell.hash)

@@ -9,6 +9,9 @@ from analysis.store.maps import ActivationMap
 from analysis.store.mistakes import CellMistakes
 from analysis.tables import Cell, cells
 
+WITHOUT = "Left out by images=false."
+"""Why a section of X-rays is empty."""
+
 
 @dataclass(frozen=True)
 class Table:
