@@ -22,8 +22,11 @@ $(TOOLS): $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
+# How the shapes are learnt: well above chance after 10,000 images of 48 px.
+SHAPES := image=48 batch_size=16 epochs=5 lr=1e-3
+
 demo: demo-times $(INSTALLED) ## a small sweep on generated data, then report/index.html; minutes on two cores
-	$(BIN)/python -m bench.pretrain -m arch=resnet18,densenet121 source=shapes
+	$(BIN)/python -m bench.pretrain -m arch=resnet18,densenet121 source=shapes $(SHAPES)
 	$(BIN)/python -m bench.run +sweeps=demo
 	$(BIN)/python -m analysis.report experiment=demo
 

@@ -31,7 +31,7 @@ AHEAD = 2
 
 @dataclass(frozen=True)
 class Decoded:
-    """What became of one chunk of paths.
+    """The result of decoding one chunk of paths.
 
     Attributes:
         chunk: the images that can be used.
@@ -62,7 +62,7 @@ def decode_chunk(root: Path, paths: Sequence[str], shorter_side: int) -> Decoded
 
 
 def stat(path: str) -> tuple[int, int]:
-    """(bytes, time of the last change in ns) of a file; what tells that it is no longer the one that was decoded.
+    """Return a file's size in bytes and its modification time in ns: they tell whether it changed since it was decoded.
 
     (-1, -1) where there is none: it is decoding that says why an image cannot be used.
     """
@@ -80,7 +80,7 @@ def stat_all(root: Path, paths: Sequence[str]) -> npt.NDArray[np.int64]:
 
 
 def decode_all(root: Path, paths: Sequence[str], shorter_side: int, *, size: int, processes: int) -> Iterator[Decoded]:
-    """Every path's image, in chunks, in whatever order they are ready.
+    """Yield the image of every path, in chunks, in the order in which they are ready.
 
     Args:
         root: what the paths are relative to.
@@ -127,7 +127,7 @@ def build(
     title: str,
     progress: bool,
 ) -> dict[str, str]:
-    """Decodes some images into the store; the reason of each that cannot be used, by path.
+    """Decode images into the store; return the reason of each that cannot be used, by path.
 
     Args:
         store, root, paths, shorter_side: which images, and where to.
@@ -151,7 +151,7 @@ def build(
 
 
 def _start() -> None:
-    """An interrupt is for the parent to handle; where that is killed outright, nobody else would ever end this one."""
+    """Leave interrupts to the parent, and end with it: if it is killed, nothing else would end this process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

@@ -37,7 +37,7 @@ Shares = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Bad:
-    """An image that cannot be used: of which split, which row of which CSV file, and why."""
+    """An image that cannot be used: its split, its CSV file and row, and the reason."""
 
     split: str
     path: str
@@ -77,7 +77,7 @@ class Cache:
         return len(self._places[0])
 
     def positions(self, paths: "Sequence[str] | pd.Series[Any]") -> Rows:
-        """Where in the cache the images of some paths are, [n] int64.
+        """Return the positions of images in the cache, [n] int64.
 
         Raises:
             DataError: one of them is not there, as it was not asked for when the cache was opened, or is bad.
@@ -90,12 +90,12 @@ class Cache:
         return found
 
     def sizes(self, positions: Rows) -> Rows:
-        """(height, width) of some images, [n, 2] int64 px."""
+        """Return the (height, width) of images, [n, 2] int64 px."""
         sizes: Rows = self._places[1:, positions].T
         return sizes
 
     def checksums(self, positions: Rows) -> Rows:
-        """CRC-32 of the pixels of some images, [n] int64."""
+        """Return the CRC-32 of the pixels of images, [n] int64."""
         return self._checksums[positions]
 
     def pixels(self, position: int) -> Pixels:
@@ -140,20 +140,20 @@ class Cache:
             )
 
     def usable(self, frame: pd.DataFrame) -> npt.NDArray[np.bool_]:
-        """Which rows of a frame have an image that can be used, [n]."""
+        """Return which rows of a frame have an image that can be used, [n]."""
         bad = {item.path for item in self.bad}
         return np.array([path not in bad for path in frame["path"]], np.bool_)
 
 
 def _square(places: Rows) -> int:
-    """px of the side, where all images are squares of one size that lie in the file as in a grid; else 1."""
+    """Return the side in px if all images are squares of one size, one behind the other in the file; else 1."""
     offsets, heights, widths = places
     side = int(heights.max(initial=1))
     return side if ((heights == side) & (widths == side) & (offsets % side**2 == 0)).all() else 1
 
 
 def cache_folder(root: Path, shorter_side: int, folder: Path) -> Path:
-    """Where below `folder` the decoded images of a set lie: another set, size or decoder, another place.
+    """Return the folder below `folder` for a set's decoded images: one for each set, size and decoder.
 
     Args:
         root: of the set; its real path counts.
@@ -176,7 +176,7 @@ def open_cache(
     announce: Callable[[str], None] = logger.info,
     progress: bool = True,
 ) -> Cache:
-    """The decoded images of some frames; what is missing, or whose file has changed since, is decoded first.
+    """Return the decoded images of frames; images that are missing, or whose file has changed, are decoded first.
 
     One process builds at a time; another waits, and finds what is done. What was decoded before an interruption, or
     before the disk was full, is kept.
@@ -213,7 +213,7 @@ def open_cache(
 
 
 def stale(store: Store, root: Path, paths: Sequence[str]) -> tuple[list[str], int]:
-    """Those of `paths` that the store lacks, or whose file is no longer the one that was decoded; their bytes.
+    """Return which `paths` the store lacks, or holds from a file that has changed since; and the size of their files.
 
     Args:
         store: what was decoded before.
@@ -248,7 +248,7 @@ def _alone(place: Path, announce: Callable[[str], None]) -> Iterator[None]:
 
 
 def _report(bad: Sequence[Bad], root: Path, place: Path, images: int, on_bad: str) -> str:
-    """What is left out, in a sentence; lists the bad images in a file, and refuses them where that is asked for."""
+    """Say in a sentence what is left out; list the bad images in a file, and refuse them if that is asked for."""
     listed = place / "bad_images.csv"
     pd.DataFrame([asdict(item) for item in bad]).to_csv(listed, index=False)
     if on_bad == "skip":

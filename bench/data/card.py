@@ -18,7 +18,7 @@ VALUES = {"positive": 1.0, "negative": 0.0, "uncertain": -1.0}
 
 
 def card(data: DataSet) -> Card:
-    """What is known of a set, as JSON can hold it: numbers unrounded, what is undefined null.
+    """Return the facts about a set for JSON: numbers unrounded, undefined ones null.
 
     Args:
         data: the set.
@@ -68,7 +68,7 @@ def _labels(values: "pd.Series[float]") -> dict[str, int]:
 
 
 def _age(years: "pd.Series[float]") -> dict[str, float | int | None]:
-    """Over images; the standard deviation is the sample's (n - 1)."""
+    """Return mean, standard deviation (n - 1) and range of the ages of the images."""
     numbers = {"mean": years.mean(), "sd": years.std(), "low": years.min(), "high": years.max()}
     return {"known": int(years.notna().sum())} | {
         name: None if np.isnan(number) else float(number) for name, number in numbers.items()
@@ -76,7 +76,7 @@ def _age(years: "pd.Series[float]") -> dict[str, float | int | None]:
 
 
 def markdown(made: Mapping[str, Any]) -> str:
-    """The card as a page of tables.
+    """Return the card as a Markdown page of tables.
 
     Args:
         made: what `card` gives.
@@ -93,7 +93,7 @@ def _row(cells: Any) -> str:
 
 
 def render(made: Mapping[str, Any]) -> RenderableType:
-    """The card for the terminal.
+    """Return the card for the terminal.
 
     Args:
         made: what `card` gives.

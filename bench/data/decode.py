@@ -1,4 +1,4 @@
-"""From an image file (JPEG, PNG, DICOM) to grey values at the training size; what cannot be used says why.
+"""Decodes an image file (JPEG, PNG, DICOM) to grey values at the training size, or says why it cannot be used.
 
 JPEG goes through libjpeg-turbo (simplejpeg, strict: a file that is cut short is an error, not a grey half), PNG through
 Pillow, DICOM through pydicom; one resizer serves all three.
@@ -64,16 +64,16 @@ class BadImage(DataError):  # noqa: N818  # a fact about an image
 
 
 def decode(path: Path, shorter_side: int) -> Grey:
-    """The image of a file, as `decode_content`.
+    """Return the image of a file, as `decode_content` does.
 
     Raises:
-        BadImage: it is missing, or as `decode_content`.
+        BadImage: the file is missing, or `decode_content` refuses it.
     """
     return decode_content(_read(path), path, shorter_side)
 
 
 def decode_content(content: bytes, path: Path, shorter_side: int) -> Grey:
-    """The image with its shorter side resized (bilinear, antialiased) and its aspect kept, [height, width] uint8.
+    """Return the image with its shorter side resized (bilinear, antialiased), aspect kept, [height, width] uint8.
 
     Upright, where EXIF says how. Colour becomes luma, transparency is ignored. Eight bits stay as they are; more, where
     no window says how they are to be shown, are mapped linearly from their 0.5th and 99.5th percentile to 0 and 255.
@@ -107,13 +107,13 @@ def decode_content(content: bytes, path: Path, shorter_side: int) -> Grey:
 
 
 def resized_shape(height: int, width: int, shorter_side: int) -> tuple[int, int]:
-    """(height, width) with the shorter side exactly `shorter_side` and the aspect kept to the nearest pixel."""
+    """Return (height, width) with the shorter side `shorter_side` and the aspect kept to the nearest pixel."""
     scale = shorter_side / min(height, width)
     return max(shorter_side, round(height * scale)), max(shorter_side, round(width * scale))
 
 
 def resize(grey: Grey, shape: tuple[int, int]) -> Grey:
-    """The image at another size, antialiased.
+    """Return the image at another size, antialiased.
 
     Halved until less than half remains to be taken away; then smoothed by (a, 1 - 2a, a) along both sides and
     interpolated linearly. With a = (k^2 - 1) / 12 at a reduction by k the two together have the variance of the
@@ -136,7 +136,7 @@ def resize(grey: Grey, shape: tuple[int, int]) -> Grey:
 def crop_corners(
     sizes: npt.NDArray[np.int64], vertical: npt.NDArray[np.float64], horizontal: npt.NDArray[np.float64], crop: int
 ) -> npt.NDArray[np.int64]:
-    """(top, left) of square cuts, [n, 2] int64 px.
+    """Return the (top, left) corners of square crops, [n, 2] int64 px.
 
     Args:
         sizes: [n, 2] (height, width) of the images, px.
@@ -148,7 +148,7 @@ def crop_corners(
 
 
 def centre(grey: Grey, crop: int) -> Grey:
-    """The middle of an image, as every evaluation sees it, [crop, crop]."""
+    """Return the centre crop of an image, as every evaluation sees it, [crop, crop]."""
     middle = np.array([CENTRE])
     ((top, left),) = crop_corners(np.array([grey.shape]), middle, middle, crop).tolist()
     return grey[top : top + crop, left : left + crop]
@@ -189,7 +189,7 @@ def _decode_dicom(content: bytes, _: int) -> Decoded:
 
 
 def _unknown(content: bytes) -> str:
-    """What a file is that is none of those that are read, and what to do with it."""
+    """Return what an unsupported file is, and what to do with it."""
     other = next((name for start, name in OTHERS.items() if content.startswith(start)), None)
     if other or content[4:8] == b"ftyp":  # as phones write
         return f"its content is {other or 'HEIF'}, which is not read: write it as PNG, which keeps 16 bits"
@@ -206,7 +206,7 @@ def _unknown(content: bytes) -> str:
 
 
 def _short(error: BaseException) -> str:
-    """What a library says, in one line."""
+    """Return a library's error message in one line."""
     said = " ".join(str(error).split()) or type(error).__name__
     return (said if len(said) <= LONGEST else f"{said[:LONGEST]} ...").rstrip(".")
 

@@ -51,7 +51,7 @@ BROKEN = (
 
 
 def read_grey(content: bytes) -> Grey:
-    """Grey values [height, width] uint8 at full size: Modality and VOI LUT or window applied, MONOCHROME1 inverted.
+    """Return grey values [height, width] uint8: Modality and VOI LUT or window applied, MONOCHROME1 inverted.
 
     Pixel padding takes no part in the range of values and is black. The window's (or the VOI LUT's) whole range becomes
     0 to 255. Where there is neither, the whole range of up to eight bits does, so that these stay as they are, and of
@@ -95,7 +95,7 @@ def _shown(header: pydicom.Dataset) -> Grey:
 
 
 def _pixels(header: pydicom.Dataset) -> Values:
-    """The stored values, once the header says nothing that would make others of them.
+    """Return the stored values, after checking that the header asks for nothing that is not supported.
 
     Raises:
         ValueError: it does, or there are several frames.
@@ -129,7 +129,7 @@ def _pixels(header: pydicom.Dataset) -> Values:
 
 
 def _padding(header: pydicom.Dataset, stored: Values) -> npt.NDArray[np.bool_]:
-    """Where the stored values are padding, [h, w]. Source: DICOM PS3.3 C.7.5.1.1.2, value and range limit inclusive."""
+    """Return where padding is stored, [h, w]. Source: DICOM PS3.3 C.7.5.1.1.2, value and range limit inclusive."""
     value, limit = header.get("PixelPaddingValue"), header.get("PixelPaddingRangeLimit")
     if value is None:
         return np.zeros(stored.shape, np.bool_)
@@ -139,7 +139,7 @@ def _padding(header: pydicom.Dataset, stored: Values) -> npt.NDArray[np.bool_]:
 
 
 def _range(header: pydicom.Dataset) -> tuple[int, Ends]:
-    """Bits, and ends of the range, of the values after the modality LUT."""
+    """Return the bits and the smallest and largest possible value after the modality LUT."""
     table = header.get("ModalityLUTSequence")
     if table:
         bits = int(table[0].LUTDescriptor[2])
@@ -166,13 +166,13 @@ def _modality(header: pydicom.Dataset, stored: Values) -> Values:
 
 
 def _has_table(header: pydicom.Dataset) -> bool:
-    """Whether the first VOI LUT is there and whole, as pydicom's `apply_voi_lut` asks for one."""
+    """Return whether the first VOI LUT is complete, as pydicom's `apply_voi_lut` needs it."""
     table = header.get("VOILUTSequence")
     return bool(table) and None not in (table[0].get("LUTDescriptor"), table[0].get("LUTData"))
 
 
 def _by_window(header: pydicom.Dataset, values: Values) -> Grey:
-    """The first window (centre, width and its function), from its lower end at 0 to its upper end at 255."""
+    """Return the values under the first window (centre, width, function): its lower end is 0, its upper end 255."""
     if not header.get("VOILUTFunction"):
         header.VOILUTFunction = "LINEAR"  # what an empty one means
     with np.errstate(over="ignore"):  # a sigmoid's exponential of FAR
@@ -181,7 +181,7 @@ def _by_window(header: pydicom.Dataset, values: Values) -> Grey:
 
 
 def _by_table(header: pydicom.Dataset, values: Values) -> Grey:
-    """The first VOI LUT, from 0 to the largest value of its depth."""
+    """Return the values under the first VOI LUT: 0 is 0, the largest value of its depth 255."""
     first = header.VOILUTSequence[0]
     entries, start, depth = first.LUTDescriptor
     first.LUTDescriptor = [entries, start, 16]  # at 8 pydicom 3.0 counts the entries in eight bits, too, and wraps
@@ -189,7 +189,7 @@ def _by_table(header: pydicom.Dataset, values: Values) -> Grey:
 
 
 def _by_palette(header: pydicom.Dataset, stored: Values) -> Grey:
-    """The luma of the colours that the stored values stand for."""
+    """Return the luma of the palette's colours of the stored values."""
     entries, start, depth = header.RedPaletteColorLookupTableDescriptor
     colours = apply_color_lut(_within(stored, start, entries), header)
     if colours.dtype == np.uint8 and not 0 < entries <= 2**EIGHT:  # where pydicom 3.0 wraps
@@ -199,5 +199,5 @@ def _by_palette(header: pydicom.Dataset, stored: Values) -> Grey:
 
 
 def _within(values: Values, start: int, entries: int) -> Values:
-    """What a table of so many entries (0 is 65,536) is asked for; pydicom 3.0 wraps what lies beyond its end."""
+    """Clip the values to a table's `entries` (0 is 65,536), as pydicom 3.0 wraps those beyond its end."""
     return np.clip(values, start, start + (entries or 2**16) - 1).astype(np.int64)

@@ -1,4 +1,4 @@
-"""A data set's content as 16 hex digits."""
+"""Hashes a data set's content to 16 hex digits."""
 
 import hashlib
 import os
@@ -20,12 +20,12 @@ BLANK = 9
 
 
 def image_names(frame: pd.DataFrame) -> "pd.Series[str]":
-    """What names each image for good: its study and file name, wherever a release or a batch folder puts them."""
+    """Return the lasting name of each image: study and file name, whichever folder a release puts them in."""
     return frame["study"] + "/" + frame["path"].str.replace(r"^.*/", "", regex=True)
 
 
 def fingerprint(splits: Mapping[str, tuple[Path, pd.DataFrame]], observations: Sequence[str], *, strict: bool) -> str:
-    """16 hex digits over every row of every split, and over the bytes of a fixed sample of the images.
+    """Return 16 hex digits of every row of every split and of the bytes of a fixed sample of the images.
 
     Neither the order of the rows nor the folder's name matters. The sample: the images whose name's hash is lowest.
 
@@ -68,7 +68,7 @@ def _row_hashes(images: "pd.Series[str]", frame: pd.DataFrame, observations: Seq
 
 
 def _unread(splits: Mapping[str, tuple[Path, pd.DataFrame]], error: OSError) -> str:
-    """Every image that is missing, in a sentence; or what the system says of the one that is there and not read."""
+    """Return a sentence that counts the missing images; or the system's error, if none is missing."""
     rows = [
         (f"{root}/{path}", csv, row)
         for root, frame in splits.values()

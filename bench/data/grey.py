@@ -35,7 +35,7 @@ ON_ITS_SIDE = 5
 
 
 def stretch(values: npt.NDArray[Any], low: float, high: float) -> Grey:
-    """The `values` mapped linearly from low (0) to high (255), cut off outside; all 0 where the range is empty."""
+    """Map `values` linearly so that low is 0 and high 255, clipped; all 0 if the range is empty."""
     if high == low:
         return np.zeros(values.shape, np.uint8)
     near = max(abs(low), abs(high)) <= 2**10 * abs(high - low)  # of a float32's 24 bits, 14 are left for the range
@@ -46,7 +46,7 @@ def stretch(values: npt.NDArray[Any], low: float, high: float) -> Grey:
 
 
 def contrast(values: npt.NDArray[Any], ends: tuple[float, float], picture: npt.NDArray[np.bool_] | None = None) -> Grey:
-    """The `values` mapped linearly from their 0.5th percentile (0) to their 99.5th (255), cut off outside.
+    """Map `values` linearly so that their 0.5th percentile is 0 and their 99.5th 255, clipped.
 
     Pixels at either end of the range that values can have take no part: black borders, and markers that were burnt in
     at the largest value, of whatever size.
@@ -69,13 +69,13 @@ def contrast(values: npt.NDArray[Any], ends: tuple[float, float], picture: npt.N
 
 
 def luma(colour: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Brightness [h, w] of red, green and blue [h, w, 3], in the type and range of the input."""
+    """Return the brightness [h, w] of red, green and blue [h, w, 3], in the type and range of the input."""
     grey: npt.NDArray[Any] = np.rint(colour[..., :3] @ np.array(LUMA)).astype(colour.dtype)
     return grey
 
 
 def upright(grey: Grey, size: tuple[int, int], orientation: object) -> tuple[Grey, tuple[int, int]]:
-    """An image, and the (height, width) of its file, as EXIF's Orientation says that they are to be seen.
+    """Turn an image, and the (height, width) of its file, as EXIF's Orientation asks.
 
     Args:
         grey: as it is stored; may be smaller than the file's.

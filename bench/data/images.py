@@ -74,7 +74,7 @@ class Images:
         return len(self.positions)
 
     def room(self, draws: Draws) -> Batch:
-        """The batch without its pixels: with the memory for them."""
+        """Return the batch with memory for its pixels, not yet filled."""
         rows = torch.from_numpy(draws.rows)
         batch = {"label": torch.from_numpy(self._labels[draws.rows]), "row": rows, "flip": torch.from_numpy(draws.flip)}
         if self.resident:
@@ -84,7 +84,7 @@ class Images:
         return batch | {"image": torch.empty(shape, dtype=torch.uint8, pin_memory=self._pinned)}
 
     def fill(self, batch: Batch, draws: Draws) -> Batch:
-        """The batch that `room` made, now with its pixels."""
+        """Fill in the pixels of a batch that `room` made."""
         if not self.resident:
             positions = self.positions[draws.rows]
             self.cache.crops(positions, draws.vertical, draws.horizontal, self.crop, out=batch["image"].numpy())
@@ -174,7 +174,7 @@ def training_loader(
 
 
 def evaluation_loader(source: Images, *, batch_size: int, workers: int, rank: int = 0, world: int = 1) -> Batches:
-    """Every image of this process once, in the order of its row, cut at the centre.
+    """Return a loader of every image of this process, once, in row order, cropped at the centre.
 
     Args:
         source: the split; its images are not flipped here.
@@ -186,14 +186,14 @@ def evaluation_loader(source: Images, *, batch_size: int, workers: int, rank: in
 
 
 def flip(images: Tensor, flags: Tensor) -> Tensor:
-    """The images [b, c, h, w] with left and right exchanged where `flags` [b] bool say so; on the images' device."""
+    """Mirror the images [b, c, h, w] left to right where `flags` [b] bool is set; on the images' device."""
     return torch.where(flags.view(-1, 1, 1, 1), images.flip(-1), images)
 
 
 def open_caches(
     splits: Mapping[str, Split], config: DataConfig, *, shorter_side: int, announce: Callable[[str], None] = logger.info
 ) -> dict[str, Cache]:
-    """The decoded images of each split, by its name; splits below one root share a cache.
+    """Return the decoded images of each split by name; splits below one root share a cache.
 
     Args:
         splits: by name, external test sets among them.
@@ -220,7 +220,7 @@ def open_caches(
 
 
 def drop_bad(split: Split, cache: Cache) -> Split:
-    """The split without the images that cannot be used (`Cache.bad`); the same object where there are none."""
+    """Return the split without its bad images (`Cache.bad`); the same object if there are none."""
     if not cache.bad:
         return split
     usable = cache.usable(split.frame)

@@ -28,7 +28,7 @@ SHORTENED = r"\d(?:\.\d+)?[eE]\+?\d+"
 
 
 def check_index(frame: pd.DataFrame, *, observations: Sequence[str], csv: Path) -> pd.DataFrame:
-    """The columns of INDEX and `observations`, in that order and of their types, once they hold to the schema.
+    """Check a frame, and return its columns INDEX and `observations` in that order and of their types.
 
     Args:
         frame: one row per image. `path` (str): POSIX, relative to the set's root. `patient`, `study` (str): a study
@@ -54,7 +54,7 @@ def check_index(frame: pd.DataFrame, *, observations: Sequence[str], csv: Path) 
 
 
 def schema(observations: Sequence[str]) -> pa.DataFrameSchema:
-    """What an index must be; the text of each check is what a user reads."""
+    """Return the schema of an index; the text of each check is shown to the user."""
     columns = {
         "path": pa.Column(
             checks=[
@@ -109,13 +109,13 @@ def _filled(text: "pd.Series[Any]") -> "pd.Series[bool]":
 
 
 def _one_patient(frame: pd.DataFrame) -> "pd.Series[bool]":
-    """False in the rows of a study that has several patients."""
+    """Return False in the rows of a study that has several patients."""
     pairs = frame[["study", "patient"]].drop_duplicates()
     return ~frame["study"].isin(pairs["study"][pairs["study"].duplicated()])
 
 
 def _problems(cases: pd.DataFrame) -> list[str]:
-    """One sentence per column and check, with the first rows; `cases` are pandera's."""
+    """Return a sentence for each failed check of a column, with the first rows; `cases` are pandera's."""
     wide = cases["schema_context"] == "DataFrameSchema"
     kept = cases[~wide | (cases["column"] == "study")]  # a check of the frame repeats a failing row for every column
     found = []

@@ -1,4 +1,4 @@
-"""Tables that people bring and no reader takes as they are: what they are told by, and what to do with them."""
+"""Well-known tables that no reader takes as they are: how to recognise them, and where to read on."""
 
 from collections.abc import Iterable
 
@@ -16,7 +16,7 @@ WHERE = "docs/data.md, 'Tables that are not read as they are', says what to do"
 
 
 def hint(columns: Iterable[str]) -> str:
-    """A sentence to end a refusal with, where the columns are those of a known table; else nothing."""
+    """Return a sentence to add to an error if the columns are those of a known table; else an empty string."""
     there = set(columns)
     found = next((what for wanted, what in FOREIGN if wanted <= there), None)
     return "" if found is None else f". It looks like the table of {found}; {WHERE}"

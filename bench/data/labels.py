@@ -1,4 +1,4 @@
-"""Label policies: from CheXpert's 1, 0, -1 and blank to what the loss is given. Training labels only."""
+"""Label policies: turn CheXpert's 1, 0, -1 and blank into training targets."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -40,7 +40,7 @@ DRAW = "label smoothing, seed 0"
 
 
 def policies(uncertain: Mapping[str, str], tasks: Sequence[str]) -> tuple[str, ...]:
-    """The policy of each task.
+    """Return the policy of each task.
 
     Args:
         uncertain: the node data.uncertain: `default`, and tasks with their own.
@@ -57,12 +57,12 @@ def policies(uncertain: Mapping[str, str], tasks: Sequence[str]) -> tuple[str, .
 
 
 def widths(chosen: Sequence[str]) -> tuple[int, ...]:
-    """How many logits each task's policy needs: 3 (negative, positive, uncertain) for u-multiclass, else 1."""
+    """Return how many logits each task's policy needs: 3 (negative, positive, uncertain) for u-multiclass, else 1."""
     return tuple(CLASSES if policy == "u-multiclass" else 1 for policy in chosen)
 
 
 def labelled(labels: FloatArray) -> npt.NDArray[np.bool_]:
-    """[tasks] whether a task has any label at all; a set that was never labelled for one is blank throughout."""
+    """Return whether each task has any label, [tasks]; a set that was never labelled for a task is blank throughout."""
     return np.asarray(~np.isnan(labels).all(axis=0))
 
 
@@ -74,7 +74,7 @@ def training_targets(
     images: Sequence[str],
     tasks: Sequence[str],
 ) -> FloatArray:
-    """Targets for the loss.
+    """Return the targets for the loss.
 
     A blank is a negative (the labeller found no mention; PROTOCOL, "outputs"), except in a task that the set was never
     labelled for: that is left out.
@@ -102,20 +102,20 @@ def training_targets(
 
 
 def share(image: str, task: str) -> float:
-    """A uniform number in [0, 1) that belongs to an image and a task."""
+    """Return a uniform number in [0, 1) that depends on the image and the task alone."""
     digest = hashlib.sha256(f"{DRAW}: {task}: {image}".encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64
 
 
 def filled(labels: FloatArray, known: npt.NDArray[np.bool_]) -> FloatArray:
-    """A copy of [n, tasks] labels with 0 for the blanks of the tasks that are known."""
+    """Return a copy of [n, tasks] labels with 0 for the blanks of the `known` tasks."""
     return np.where(np.isnan(labels) & known, 0.0, labels)
 
 
 def empty_classes(
     split: str, targets: FloatArray, tasks: Sequence[str], widths: Sequence[int], scored: Sequence[str]
 ) -> list[str]:
-    """A sentence for every scored task that lacks positives or negatives in a split, with their counts.
+    """Return a sentence, with counts, for every scored task that lacks positives or negatives in a split.
 
     Args:
         split: what the split is called.
@@ -137,7 +137,7 @@ def empty_classes(
 
 
 def validation_labels(labels: FloatArray, *, known: npt.NDArray[np.bool_]) -> FloatArray:
-    """Labels of the validation split, which is labelled as training is: a blank is 0, uncertain ones undefined.
+    """Return the validation labels, made by the training set's labeller: a blank is 0, uncertain ones are undefined.
 
     Args:
         labels: [n, tasks] float64 of 1, 0, -1 and NaN.
@@ -150,7 +150,7 @@ def validation_labels(labels: FloatArray, *, known: npt.NDArray[np.bool_]) -> Fl
 
 
 def test_labels(labels: FloatArray) -> FloatArray:
-    """Labels of a test set as given in its file: uncertain and blank are undefined, nothing is filled in.
+    """Return test labels as given in the file: uncertain and blank ones are undefined, nothing is filled in.
 
     Args:
         labels: [n, tasks] float64 of 1, 0, -1 and NaN.

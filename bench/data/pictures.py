@@ -28,7 +28,7 @@ LARGEST = 2.0**DEEP - 1
 
 
 def decode_jpeg(content: bytes, shorter_side: int) -> Decoded:
-    """A JPEG file's image, halved by the decoder itself as often as stays above the size asked for.
+    """Decode a JPEG, halved by the decoder itself as often as it stays above the size asked for.
 
     The pixels left out are never made.
 
@@ -48,7 +48,7 @@ def decode_jpeg(content: bytes, shorter_side: int) -> Decoded:
 
 
 def decode_png(content: bytes, _: int) -> Decoded:
-    """A PNG file's image; transparency is ignored.
+    """Decode a PNG; transparency is ignored.
 
     Raises:
         ValueError: it is no whole image, or several; Pillow's OSError, SyntaxError or DecompressionBombError as well.
@@ -66,7 +66,7 @@ def decode_png(content: bytes, _: int) -> Decoded:
 
 
 def _deep_luma(content: bytes) -> npt.NDArray[Any]:
-    """Of 16 bits a channel, of which Pillow reads the upper eight only."""
+    """Return the luma of a PNG with 16 bits a channel, of which Pillow reads the upper eight only."""
     how = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
     found = cv2.imdecode(np.frombuffer(content, np.uint8), how)
     if found is None:
@@ -75,7 +75,7 @@ def _deep_luma(content: bytes) -> npt.NDArray[Any]:
 
 
 def _orientation(content: bytes) -> object:
-    """EXIF's Orientation of a JPEG file, None where it says none.
+    """Return EXIF's Orientation of a JPEG, None if there is none.
 
     Pillow is asked where a camera may have said something; the headers of all others are passed in microseconds.
     """
@@ -90,7 +90,7 @@ def _orientation(content: bytes) -> object:
 
 @contextmanager
 def _opened(content: bytes, kind: str) -> Iterator[Image.Image]:
-    """Pillow's image of a file; broken EXIF, which it warns of, says nothing."""
+    """Open a file with Pillow; its warnings about broken EXIF are ignored."""
     quiet = warnings.catch_warnings(action="ignore", category=UserWarning)
     with quiet, Image.open(io.BytesIO(content), formats=[kind]) as file:
         yield file

@@ -39,7 +39,7 @@ class ResidentImages:
         self._sizes = torch.from_numpy(sizes).to(device)
 
     def crops(self, rows: Tensor, vertical: Tensor, horizontal: Tensor, flip: Tensor, crop: int) -> Tensor:
-        """Square cuts, flipped where asked for, [b, 1, crop, crop] uint8 on the device, where the arguments lie, too.
+        """Return square crops, flipped where asked for, [b, 1, crop, crop] uint8; all arrays are on the device.
 
         Args:
             rows: [b] int64, of the split.

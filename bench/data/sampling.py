@@ -1,4 +1,4 @@
-"""What a step of training sees: which images, cut where, flipped or not; drawn from (seed, epoch) and nothing else."""
+"""Draws which images a training step sees, their crops and flips, from (seed, epoch) and nothing else."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -69,7 +69,7 @@ class TrainingSampler(Sampler[Draws]):
         self._epoch, self._first = 0, 0
 
     def start(self, epoch: int, batch: int) -> None:
-        """Goes on in an epoch after `batch` steps; the epochs after it are whole."""
+        """Resume in an epoch after `batch` steps; later epochs are whole."""
         self._epoch, self._first = epoch, batch
 
     def set_epoch(self, epoch: int) -> None:
@@ -78,7 +78,7 @@ class TrainingSampler(Sampler[Draws]):
             self.start(epoch, 0)
 
     def __len__(self) -> int:
-        """Slices of a whole epoch."""
+        """Return the number of slices (micro-batches) of a whole epoch."""
         return self._images // self._batch * (self._part // self._micro)
 
     def __iter__(self) -> Iterator[Draws]:
@@ -93,7 +93,7 @@ class TrainingSampler(Sampler[Draws]):
 
 
 class StretchSampler(Sampler[Draws]):
-    """The draws from where a training stands to its next evaluation; asked again, those to the evaluation after it.
+    """The draws up to the next evaluation; each iteration continues where the last one ended.
 
     It has no length: the first stretch of a training that goes on is shorter than the others.
 

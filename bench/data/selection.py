@@ -30,7 +30,7 @@ class Dropped:
 
 
 def keep(frame: pd.DataFrame, config: DataConfig, split: str) -> tuple[pd.DataFrame, tuple[Dropped, ...]]:
-    """The rows that pass every filter, and what each filter left out of those that the filters before it kept.
+    """Return the rows that pass every filter, and what each filter dropped of those that the filters before it kept.
 
     Args:
         frame: an index.
@@ -73,7 +73,7 @@ def _filters(frame: pd.DataFrame, config: DataConfig) -> "Iterator[tuple[str, st
 
 
 def thin(train: pd.DataFrame, config: DataConfig) -> tuple[pd.DataFrame, tuple[Dropped, ...]]:
-    """The training rows of a share or a number of patients.
+    """Return the training rows of a share or a number of patients.
 
     Both take patients in the order of a hash of their name alone: a smaller share or number lies inside a larger one,
     and a share takes the same patients whoever else is there.
@@ -109,14 +109,14 @@ def thin(train: pd.DataFrame, config: DataConfig) -> tuple[pd.DataFrame, tuple[D
 
 
 def place(patient: str) -> float:
-    """Where in [0, 1) a patient stands in the order by which shares are taken."""
+    """Return a patient's place in [0, 1) in the order by which shares are taken."""
     # not the hash that the validation split goes by: a share of that order would end where the split began
     digest = hashlib.sha256(f"share of training patients: {patient}".encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64
 
 
 def counted(before: pd.DataFrame, after: pd.DataFrame, name: str, reason: str, split: str) -> Dropped:
-    """What a filter left out of a split.
+    """Return what a filter left out of a split.
 
     Args:
         before, after: its rows without and with the filter.

@@ -80,11 +80,11 @@ class DataSet:
 
     @property
     def evaluated(self) -> dict[str, Split]:
-        """The splits that predictions are recorded of, by the name that their metrics begin with."""
+        """The splits that are predicted, by the prefix of their metrics."""
         return {"valid": self.valid, "test": self.test} | self.external
 
     def without(self, left: Mapping[str, Split], dropped: Sequence[Dropped], twins: tuple[Twins, ...]) -> "DataSet":
-        """The set with what is left of its splits.
+        """Return the set with what is left of its splits.
 
         Args:
             left: every split by its name.
@@ -103,7 +103,7 @@ class DataSet:
 
 
 def open_dataset(config: DataConfig, *, scored: str | Sequence[str] | None = None, make: bool = True) -> DataSet:
-    """The data set of a configuration; the phantom is generated on first use.
+    """Return the data set of a configuration; the phantom is generated on first use.
 
     Args:
         config: the node `data`.
@@ -183,7 +183,7 @@ def _folder(key: str, path: str) -> Path:
 
 
 def _divide(release: Release, config: DataConfig) -> tuple[pd.DataFrame, pd.DataFrame, str]:
-    """(training rows, validation rows, by what): by the configuration's word, else the release's, else a hash."""
+    """Return (training rows, validation rows, rule): divided as configured, else by the release, else by a hash."""
     if config.split_file is not None and config.valid_fraction is not None:
         raise DataError("data.split_file and data.valid_fraction both divide the patients: give one of them")
     if release.valid is not None and config.split_file is None and config.valid_fraction is None:
@@ -235,7 +235,7 @@ def _check_paths(rows: Rows) -> None:
 
 
 def _select(rows: Rows, config: DataConfig) -> tuple[Rows, tuple[Dropped, ...]]:
-    """The rows that pass the filters, and what was left out."""
+    """Return the rows that pass the filters, and what was left out."""
     kept: Rows = {}
     dropped: list[Dropped] = []
     for name, (root, frame) in rows.items():
@@ -246,7 +246,7 @@ def _select(rows: Rows, config: DataConfig) -> tuple[Rows, tuple[Dropped, ...]]:
 
 
 def _label(rows: Rows, tasks: Sequence[str], policies: Sequence[str], known: npt.NDArray[np.bool_]) -> dict[str, Split]:
-    """Every split with its targets (train) or evaluation labels."""
+    """Return every split with its targets (train) or evaluation labels."""
     made = {}
     for name, (root, frame) in rows.items():
         given = _matrix(frame, tasks)
@@ -262,7 +262,7 @@ def _label(rows: Rows, tasks: Sequence[str], policies: Sequence[str], known: npt
 
 
 def _matrix(frame: pd.DataFrame, tasks: Sequence[str]) -> labels.FloatArray:
-    """[n, tasks] float64 labels as given; an external set may lack a task, and is blank there."""
+    """Return the labels as given, [n, tasks] float64; NaN for a task that an external set lacks."""
     return frame.reindex(columns=list(tasks)).to_numpy(np.float64)
 
 

@@ -26,7 +26,7 @@ COLUMNS: dict[str, tuple[pa.Check, ...]] = {
 
 
 def default_valid_fraction(images: int) -> float:
-    """The share of patients kept for validation: 5,000 images' worth, a tenth in a set below 50,000 images.
+    """Return the share of patients for validation: worth 5,000 images, or a tenth in a set below 50,000 images.
 
     Source: PROTOCOL, "split" (the paper's split sizes are not known).
     """
@@ -34,7 +34,7 @@ def default_valid_fraction(images: int) -> float:
 
 
 def is_validation(patient: str, fraction: float) -> bool:
-    """Whether a patient belongs to the validation split, by a hash of the patient's name alone.
+    """Return whether a patient belongs to the validation split, by a hash of the patient's name alone.
 
     So the split depends neither on the order of the rows nor on which other patients are present.
     """
@@ -43,7 +43,7 @@ def is_validation(patient: str, fraction: float) -> bool:
 
 
 def split(frame: pd.DataFrame, fraction: float) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """(training rows, validation rows) of an index, divided by a hash of the patient.
+    """Return (training rows, validation rows) of an index, divided by a hash of the patient.
 
     Raises:
         DataError: one of the two would be empty.
@@ -59,7 +59,7 @@ def split(frame: pd.DataFrame, fraction: float) -> tuple[pd.DataFrame, pd.DataFr
 
 
 def split_by_file(frame: pd.DataFrame, csv: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """(training rows, validation rows) of an index, divided as a split file says.
+    """Return (training rows, validation rows) of an index, divided by a split file.
 
     Args:
         frame: an index.
@@ -120,5 +120,5 @@ def assert_disjoint(splits: Mapping[str, Iterable[str]]) -> None:
 
 
 def _meant(patient: str) -> str:
-    """A patient's name without what people, and Excel, change of it unawares: case, blanks, zeros before a number."""
+    """Return a patient's name without what people and Excel change by accident: case, blanks, leading zeros."""
     return re.sub(r"(?<!\d)0+(?=\d)", "", "".join(unicodedata.normalize("NFKC", patient).casefold().split()))

@@ -43,7 +43,7 @@ class Chunk:
 
 
 class Store:
-    """The two files of one folder. Only a process that holds the folder's lock may `append`.
+    """The pixel file and the journal of one folder. Only a process that holds the folder's lock may `append`.
 
     Attributes:
         folder: where they lie.
@@ -67,13 +67,13 @@ class Store:
             )
 
     def entries(self) -> pd.DataFrame:
-        """One row per image by path, with the columns of FIELDS; of two entries of a path the later one counts."""
+        """Return a row per image by path, with the columns of FIELDS; of two entries of a path the later one counts."""
         rows = np.concatenate([np.empty((0, len(FIELDS)), np.int64), *self._rows])
         frame = pd.DataFrame(rows, columns=list(FIELDS), index=pd.Index(self._paths, dtype="str"))
         return frame[~frame.index.duplicated(keep="last")]
 
     def append(self, chunk: Chunk) -> None:
-        """Writes a chunk, its pixels for good before its line: a line that a power cut takes costs decoding, no more.
+        """Write a chunk: first its pixels, synchronised to disk, then its line; a lost line costs decoding it again.
 
         Raises:
             StorageError: there is no room; what was there before is untouched.
@@ -100,7 +100,7 @@ class Store:
         self._rows.append(rows)
 
     def damaged(self) -> list[str]:
-        """Paths of the images whose pixels are not those that were written, by their checksums."""
+        """Return the paths of the images whose checksums no longer fit."""
         entries, pixels = self.entries(), open_pixels(self.pixels, self.bytes)
         ends = _ends(entries.to_numpy())
         starts, checksums = entries["offset"].to_numpy(), entries["checksum"].to_numpy()
@@ -112,7 +112,7 @@ class Store:
 
 
 def open_pixels(path: Path, size: int) -> Pixels:
-    """The first `size` bytes of a file of pixels, read from disk when they are used."""
+    """Return the first `size` bytes of the pixel file, memory-mapped."""
     if size == 0:
         return np.zeros(0, np.uint8)
     # A plain view of the file: each slice of numpy's own memmap class costs several times as much.
@@ -120,14 +120,14 @@ def open_pixels(path: Path, size: int) -> Pixels:
 
 
 def _ends(rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """The byte after the last one of each entry of `rows` [n, FIELDS]."""
+    """Return the end of each entry of `rows` [n, FIELDS] in the pixel file, bytes."""
     offset, height, width = (rows[:, FIELDS.index(name)] for name in ("offset", "height", "width"))
     ends: npt.NDArray[np.int64] = offset + height * width
     return ends
 
 
 def _read_journal(path: Path) -> tuple[list[str], list[npt.NDArray[np.int64]], int]:
-    """Paths and rows of all whole lines, and their bytes; what follows a broken line counts for nothing."""
+    """Return the paths and rows of all whole lines, and their bytes; whatever follows a broken line is ignored."""
     paths: list[str] = []
     rows, end = [], 0
     for line in path.read_bytes().splitlines(keepends=True) if path.exists() else []:
@@ -144,7 +144,7 @@ def _read_journal(path: Path) -> tuple[list[str], list[npt.NDArray[np.int64]], i
 
 
 def _write_at(path: Path, offset: int, pieces: Iterable[memoryview], *, lasting: bool) -> None:
-    """Cuts the file off at `offset` and writes the pieces there; if `lasting`, waits until they are on disk."""
+    """Truncate the file at `offset` and write the pieces there; if `lasting`, wait until they are on disk."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         os.ftruncate(descriptor, offset)

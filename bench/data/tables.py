@@ -1,4 +1,4 @@
-"""Reads a CSV file strictly: the rows that a spreadsheet shows under the same numbers, or a refusal that names them."""
+"""Reads a CSV file strictly; rows are numbered as a spreadsheet numbers them, and errors name them."""
 
 import bz2
 import csv
@@ -45,7 +45,7 @@ END = "\x1eend"
 
 @dataclass(frozen=True)
 class Header:
-    """The row of names, and how the rows under it are to be read.
+    """The header row, and how the rows under it are read.
 
     Attributes:
         names: of the columns, trimmed.
@@ -106,7 +106,7 @@ def read_table(
 
 
 def column_names(file: Path, encoding: str | None) -> tuple[str, ...]:
-    """The header of a CSV file.
+    """Return the header of a CSV file.
 
     Raises:
         DataError: there is none.
@@ -115,7 +115,7 @@ def column_names(file: Path, encoding: str | None) -> tuple[str, ...]:
 
 
 def _content(file: Path, encoding: str | None) -> bytes:
-    """The file's text as UTF-8, unpacked."""
+    """Return the file's text as UTF-8, unpacked."""
     if not file.is_file():
         raise DataError(f"{file}: no such file; {_there(file.parent)}")
     try:
@@ -150,7 +150,7 @@ def _not_utf8(file: Path, content: bytes) -> str:
 
 
 def _there(folder: Path) -> str:
-    """What a folder holds, so that a wrong one is seen to be wrong."""
+    """Return what a folder holds, for an error that shows it to be the wrong one."""
     if not folder.is_dir():
         return f"{folder} is no folder"
     names = sorted(path.name for path in folder.iterdir())
@@ -159,7 +159,7 @@ def _there(folder: Path) -> str:
 
 
 def _header(file: Path, content: bytes, wanted: set[str]) -> Header:
-    """The first line that is not blank; of the separators the one that finds most of the wanted columns."""
+    """Return the first line that is not blank, read with the separator that finds most of the wanted columns."""
     row, end, separators = 0, 0, SEPARATORS
     while end < len(content):
         line = LINE.match(content, end)
@@ -197,7 +197,7 @@ def _check_columns(file: Path, header: Header, wanted: Sequence[str]) -> None:
 
 
 def _parse(file: Path, content: bytes, header: Header, places: Sequence[int]) -> tuple[pa.Table, npt.NDArray[np.int64]]:
-    """(the values under the header as text, of the columns at some places; [n] the number of each row).
+    """Return (the chosen columns' values as text; [n] the number of each row).
 
     Raises:
         DataError: a row has more or fewer values than the header, or a quote is never closed.
@@ -253,7 +253,7 @@ def _parse(file: Path, content: bytes, header: Header, places: Sequence[int]) ->
 
 
 def _empty(table: pa.Table) -> npt.NDArray[np.bool_]:
-    """[n] which rows hold nothing in any column."""
+    """Return which rows hold nothing in any column, [n]."""
     empty = np.ones(len(table), np.bool_)
     for column in table.columns:
         if empty.any():
@@ -274,7 +274,7 @@ def _text(column: pa.ChunkedArray, *, is_id: bool) -> pa.ChunkedArray:
 
 
 def _number(column: pa.ChunkedArray, separator: str) -> pa.ChunkedArray:
-    """As float64, where every value is a number; with a decimal comma, where that does not separate the values."""
+    """Return the column as float64 if every value is a number; a decimal comma counts where it separates no values."""
     try:
         return pc.cast(column, pa.float64())
     except pa.ArrowInvalid:

@@ -27,7 +27,7 @@ OBSERVATIONS: tuple[str, ...] = (
 
 
 def task_name(observation: str) -> str:
-    """The observation's name in snake case, as metrics and prediction columns carry it: `pleural_effusion`."""
+    """Return the observation's name in snake case, as in metrics and prediction columns: `pleural_effusion`."""
     return observation.lower().replace(" ", "_")
 
 
@@ -39,7 +39,7 @@ TASK_SETS: dict[str, tuple[str, ...]] = {"all": ALL_TASKS, "competition": COMPET
 
 
 def choose(key: str, chosen: str | Sequence[str], available: Sequence[str]) -> tuple[str, ...]:
-    """The names that a key stands for: `all` that are available, the `competition`'s five, or a list.
+    """Return the tasks that a key stands for: `all` that are available, the `competition`'s five, or a list.
 
     Args:
         key: `data.tasks` or `evaluation.tasks`, for the message.
@@ -65,6 +65,6 @@ def choose(key: str, chosen: str | Sequence[str], available: Sequence[str]) -> t
 
 
 def near(name: str, valid: Iterable[str]) -> str:
-    """An unknown name as a message shows it, with the valid one that is most like it where there is one."""
+    """Return an unknown name for a message, with the valid name that is most like it if there is one."""
     found = difflib.get_close_matches(name, list(valid), n=1)
     return f"{name} (did you mean {found[0]}?)" if found else name

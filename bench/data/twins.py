@@ -1,4 +1,4 @@
-"""Images that two splits show pixel by pixel alike: the same file under another name, or another patient."""
+"""Images that are equal pixel by pixel in two splits: the same file under another name, or another patient."""
 
 import itertools
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from bench.data.cache import Cache
 
 @dataclass(frozen=True)
 class Twins:
-    """Images of one split that are also images of another, of other patients.
+    """Images that two splits share under different patients.
 
     Attributes:
         split, other: the splits, in the order in which they were given.
@@ -28,7 +28,7 @@ class Twins:
 
 
 def find_twins(frames: Mapping[str, pd.DataFrame], caches: Mapping[str, Cache]) -> tuple[Twins, ...]:
-    """What each pair of splits has in common; equal pixels at the size of the cache count, whatever the files are.
+    """Return the images that each pair of splits shares: equal pixels at the cache's size, whatever the files are.
 
     Args:
         frames: by split, path, patient, csv and row of its images.

@@ -27,7 +27,7 @@ from bench.training.heap import KeptHeap
 from bench.training.progress import ProgressBar
 from bench.training.states import write_whole
 
-SMALLEST_CROP = 0.5
+SMALLEST_CROP = 0.7
 """Smallest share of a training image's area that a random crop keeps."""
 
 

@@ -68,7 +68,7 @@ def waves(distance: Field, spacing: float) -> Field:
 
 
 def clouds(height: int, width: int, *, rng: np.random.Generator) -> Field:
-    """Return noise of four sizes, the coarse ones stronger, as in tissue; mean about 0, standard deviation about 1.
+    """Return noise of four sizes, the coarse ones stronger, as in tissue; mean about 0, standard deviation about 1.2.
 
     Args:
         height, width: of the picture, pixels.

@@ -77,7 +77,7 @@ def draw(name: str, size: int, *, rng: np.random.Generator) -> NDArray[np.uint8]
         Grey values `[size, size]`, 0 to 255.
     """
     x, y = grid(size, size)
-    reach = rng.uniform(0.4, 0.7)
+    reach = rng.uniform(0.35, 0.65)
     x0, y0 = rng.uniform(reach - 1, 1 - reach, 2).tolist()
     u, v = turn(x - x0, y - y0, rng.normal(0, 0.35))
     mark = MARKS[name](u / reach, v / (reach * rng.uniform(0.8, 1.1)))

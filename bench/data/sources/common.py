@@ -21,7 +21,7 @@ from bench.errors import DataError
 
 
 def first_file(root: Path, names: Sequence[str], what: str) -> Path:
-    """The first of `names` that is a file in `root`.
+    """Return the first of `names` that is a file in `root`.
 
     Args:
         root: the set's folder.
@@ -38,7 +38,7 @@ def first_file(root: Path, names: Sequence[str], what: str) -> Path:
 
 
 def together(*steps: Callable[[], Any]) -> list[Any]:
-    """What each step returns, in order.
+    """Run every step and return the results in order; the errors of all of them are raised together.
 
     Raises:
         DataError: with the problems of all the steps that failed, not only of the first.
@@ -55,12 +55,12 @@ def together(*steps: Callable[[], Any]) -> list[Any]:
 
 
 def row_numbers(table: pd.DataFrame) -> npt.NDArray[np.int64]:
-    """[n] int64: the rows of a file just read (`read_table`), as a spreadsheet numbers them."""
+    """Return the rows of a file just read (`read_table`) as a spreadsheet numbers them, [n] int64."""
     return table.index.to_numpy(np.int64)
 
 
 def parts(texts: "pd.Series[str]", pattern: str) -> pd.DataFrame:
-    """The named groups of a pattern's first match in each text, [n] str columns; blank where there is none.
+    """Return the named groups of a pattern's first match in each text as columns; blank if there is no match.
 
     By Arrow, as pandas' own `extract` is a loop in Python: at CheXpert's size three times as long.
     """
@@ -70,22 +70,22 @@ def parts(texts: "pd.Series[str]", pattern: str) -> pd.DataFrame:
 
 
 def filled(name: str) -> pa.Check:
-    """The column has no blank."""
+    """Check that the column has no blank."""
     return pa.Check(lambda column: column.notna(), error=f"{name} is blank", ignore_na=False)
 
 
 def once(name: str) -> pa.Check:
-    """The column names every row but once."""
+    """Check that every value of the column occurs once."""
     return pa.Check(lambda column: ~column.duplicated(), error=f"the same {name} twice")
 
 
 def among(name: str, values: Sequence[str]) -> pa.Check:
-    """The column's text is one of a few words, or blank."""
+    """Check that the column's text is one of a few words, or blank."""
     return pa.Check(lambda column: column.isin(values), error=f"{name} is none of {', '.join(values)}")
 
 
 def numbers(name: str, values: Sequence[int]) -> pa.Check:
-    """The column's number is one of a few, or blank; it may be written as 1 or as 1.0."""
+    """Check that the column's number is one of a few, or blank; it may be written as 1 or as 1.0."""
     text = ", ".join(map(str, values))
 
     def holds(column: "pd.Series[Any]") -> "pd.Series[bool]":
@@ -95,7 +95,7 @@ def numbers(name: str, values: Sequence[int]) -> pa.Check:
 
 
 def shaped(name: str, pattern: str, meaning: str) -> pa.Check:
-    """The column's text matches a pattern from end to end, or is blank.
+    """Check that the column's text matches a pattern from end to end, or is blank.
 
     Args:
         name: of the column, for the message.
@@ -106,7 +106,7 @@ def shaped(name: str, pattern: str, meaning: str) -> pa.Check:
 
 
 def declared(table: pd.DataFrame, columns: Mapping[str, Sequence[pa.Check]], csv: Path) -> pd.DataFrame:
-    """The table itself, once every declared column holds to its checks.
+    """Check every declared column, and return the table.
 
     Args:
         table: as it was read.
@@ -132,7 +132,7 @@ def _problem(sentence: str, cases: pd.DataFrame) -> str:
 
 
 def same_names(named: "pd.Series[str]", listed: Iterable[str], message: str) -> None:
-    """Refuses a table and a split file of the same set that do not name the same images.
+    """Refuse a table and a split file of the same set that do not name the same images.
 
     Args:
         named: by the table.
@@ -152,7 +152,7 @@ def same_names(named: "pd.Series[str]", listed: Iterable[str], message: str) -> 
 def cut(
     table: pd.DataFrame, rules: Sequence[tuple[str, str, "pd.Series[bool]"]], *, split: "pd.Series[str]", patient: str
 ) -> tuple[pd.DataFrame, tuple[Dropped, ...]]:
-    """The rows that pass every rule, and what each rule left out of those that the rules before it kept.
+    """Return the rows that pass every rule, and what each rule dropped of those that the rules before it kept.
 
     Args:
         table: one row per image.
@@ -173,7 +173,7 @@ def cut(
 
 
 def locate(root: Path, folders: Sequence[str]) -> dict[str, str]:
-    """The images below some folders, by file name without its ending: path relative to `root`, POSIX.
+    """Return the images below some folders, by file name without suffix: POSIX path relative to `root`.
 
     Args:
         root: the set's folder.
@@ -202,7 +202,7 @@ def _folders(root: Path, pattern: str) -> list[Path]:
 
 
 def paths(stems: "pd.Series[str]", found: Mapping[str, str], expected: "pd.Series[str]") -> "pd.Series[str]":
-    """Each image's path: where it was found, else where the release puts it, so that its absence is reported there.
+    """Return each image's path: where it was found, else where the release puts it, for the error to name.
 
     Args:
         stems: [n] names of the images' files without ending.
@@ -215,7 +215,7 @@ def paths(stems: "pd.Series[str]", found: Mapping[str, str], expected: "pd.Serie
 def named_findings(
     texts: "pd.Series[str]", parse: Callable[[str], frozenset[str]], findings: Mapping[str, Sequence[str]]
 ) -> pd.DataFrame:
-    """A float64 column per observation: 1 where a row names any of its findings, else 0.
+    """Return a float64 column per observation: 1 if a row names any of its findings, else 0.
 
     Args:
         texts: [n] str, each row's findings as the file writes them.

@@ -17,7 +17,7 @@ takes minutes on a network's disk."""
 
 
 def stem(name: str) -> str:
-    """A file's name without its ending, where that is an image's: `1.2.840` has none."""
+    """Return a file's name without an image's suffix: `1.2.840` has none."""
     before, ending = os.path.splitext(name)
     return before if ending.lower() in IMAGES else name
 
@@ -33,7 +33,7 @@ class Folders:
         self._root, self._listed = root, dict[str, tuple[set[str], dict[str, list[str]]]]()
 
     def lies(self, path: str) -> str:
-        """The path under the ending that its file has; as it is where there is none, or one of that very name.
+        """Return the path with its file's suffix; unchanged if no file, or one of that very name, is there.
 
         Raises:
             DataError: two files have its name but for the ending.
@@ -49,7 +49,7 @@ class Folders:
         return f"{folder}{slash}{others[0]}"
 
     def _list(self, folder: str) -> tuple[set[str], dict[str, list[str]]]:
-        """All names of a folder, and those of its images by their stem."""
+        """Return all names of a folder, and its images' names by stem."""
         if folder not in self._listed:
             place = f"{self._root}/{folder}"
             names = set(os.listdir(place)) if os.path.isdir(place) else set[str]()
@@ -62,7 +62,7 @@ class Folders:
 
 
 def as_they_lie(root: Path, paths: "pd.Series[str]") -> "pd.Series[str]":
-    """The paths with the endings, and the accents composed, as the files below `root` have them.
+    """Return the paths with the suffixes and accents that the files below `root` have.
 
     Another ending is taken where a path has none, or where most of the set are not there under their own: a copy of the
     set in another form. What is not there under any stays as it is, so that its absence is reported under that name;
@@ -87,6 +87,6 @@ def as_they_lie(root: Path, paths: "pd.Series[str]") -> "pd.Series[str]":
 
 
 def _composed(root: Path, path: str) -> str:
-    """The way of writing accents (one sign, or a letter and its accent) under which the file is there."""
+    """Return the path with its accents composed or decomposed, whichever names a file."""
     ways = [path, *(unicodedata.normalize(form, path) for form in ("NFC", "NFD"))]
     return next((way for way in ways if os.path.exists(f"{root}/{way}")), ways[1])

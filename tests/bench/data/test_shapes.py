@@ -113,7 +113,7 @@ def test_marks_differ_from_each_other() -> None:
     assert max(overlap) < 0.8
 
 
-def test_clouds_have_a_spread_of_about_one() -> None:
+def test_clouds_have_the_spread_that_is_promised() -> None:
     fields = np.stack([clouds(64, 80, rng=stream(0, i)) for i in range(50)])
-    assert fields.std() == pytest.approx(1, abs=0.2)
+    assert fields.std() == pytest.approx(1.2, abs=0.1)
     assert abs(fields.mean()) < 0.2

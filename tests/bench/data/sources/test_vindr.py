@@ -98,7 +98,7 @@ def test_a_picture_beside_its_dicom_is_refused(copy, read):
     [
         (TRAIN, lambda table: table.iloc[1:], r"1 image\(s\) without 3 rows by 3 radiologists \(\w{32}\)"),
         (TRAIN, lambda table: pd.concat([table, table.iloc[:1]]), r"1 image\(s\) without 3 rows by 3 radiologists"),
-        (TRAIN, lambda table: table.assign(rad_id="R1"), r"48 image\(s\) without 3 rows by 3 radiologists"),
+        (TRAIN, lambda table: table.assign(rad_id="R1"), r"55 image\(s\) without 3 rows by 3 radiologists"),
         (TRAIN, replaced("Edema", "2", 3), r"Edema is none of 1, 0 in 1 row\(s\) \(row 5: "),
         (TRAIN, replaced("Edema", "", 3), r"Edema is blank in 1 row\(s\) \(row 5: "),
         (TRAIN, replaced("rad_id", ""), "rad_id is blank"),
