@@ -256,22 +256,26 @@ class Claim:
     def ensure(self) -> None:
         """Raise ClaimLostError where another worker has the cell, which a server that is away gives to nobody."""
         self.check()
+        if not self._held:  # the server went away while another run was claimed
+            self._claim_again()
         if time.monotonic() - self._heard > self._timing.lease / 2:
             with contextlib.suppress(UnavailableError):
                 self.confirm()
 
     def renew(self) -> bool:
         """Returns whether the run was deleted; another one is then claimed."""
-        runs = self.server.runs(cell=self._told.cell)
-        if any(run.id == self.run_id for run in runs):
+        if any(run.id == self.run_id for run in self.server.runs(cell=self._told.cell)):
             return False
         self._held = False
+        self._claim_again()
+        return True
+
+    def _claim_again(self) -> None:
         try:
-            self._ask(runs)
+            self._ask(self._runs())
             self._win()
         except (ClaimTakenError, SupersededError) as error:
             self._lose(str(error))
-        return True
 
     def release(self, *, keep: bool = True) -> None:
         """Gives the cell back, before its run ends; where the server is away, the others find out after a lease.

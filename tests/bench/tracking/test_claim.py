@@ -311,6 +311,24 @@ def test_of_many_that_race_for_a_cell_one_gets_it_whatever_comes_between(tmp_pat
         assert len(server.held) <= 1, "a worker that stepped back left its run"
 
 
+def test_a_run_that_is_made_again_while_the_server_goes_away_is_claimed_later(server, holder):
+    one, runs = holder(server, timing=SLOW), server.runs
+    server.remove(one.run_id)
+    answers = iter([runs, runs])
+
+    def breaks(cell):
+        return next(answers, lambda _: (_ for _ in ()).throw(UnavailableError("cut")))(cell)
+
+    server.runs = breaks
+    with pytest.raises(UnavailableError):
+        one.renew()
+    server.runs = runs
+    assert HOLDER_TAG not in server.run(one.run_id).tags
+    one.ensure()
+    assert server.run(one.run_id).tags[HOLDER_TAG] == one._attempt
+    assert len(server.held) == 1
+
+
 def test_a_beat_that_looked_before_the_cell_was_won_loses_nothing(server, claim):
     one, run = claim(server, timing=SLOW), server.run
 
