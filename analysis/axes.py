@@ -68,7 +68,7 @@ def image_size(protocol: str) -> str:
     path = CONF / "protocol" / f"{protocol}.yaml"
     if not path.is_file():
         return ""
-    image = OmegaConf.load(path)["image"]
+    image: Any = OmegaConf.select(OmegaConf.load(path), "image")
     return joined([image["resize"], image["crop"]])
 
 

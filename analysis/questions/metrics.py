@@ -67,7 +67,7 @@ def note(specificity: float) -> str:
         "Average precision: its floor is the prevalence. Sensitivity and Specificity: on the test set, at the cut that "
         f"has a specificity of {specificity:g} on a cell's own validation set, task by task; the intervals take that "
         "cut as given, as somebody does who uses it. Percentile intervals from the same resamples as everything else; "
-        "below 50 positives they cover less than they say (docs/statistics.md)."
+        "of those at 95 %, 93 and more cover with 20 positives, 80 and more with 10 (docs/statistics.md)."
     )
 
 

@@ -55,7 +55,9 @@ def bootstrap_share(hits: npt.NDArray[np.bool_], of: npt.NDArray[np.bool_], coun
     """
     drawn = counts[:, of].astype(np.float64)
     total = drawn.sum(axis=1)
-    return np.divide(hits[:, of] @ drawn.T, total, out=np.full((len(hits), len(drawn)), np.nan), where=total > 0)
+    share = np.full((len(hits), len(drawn)), np.nan)
+    np.divide(hits[:, of] @ drawn.T, total, out=share, where=total > 0)
+    return share
 
 
 def cut_for(labels: Floats, scores: Floats, specificity: float) -> float:
