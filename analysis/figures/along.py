@@ -46,7 +46,8 @@ def patients_table(efficiency: pd.DataFrame) -> pd.DataFrame:
     parts = [
         part for way in dict.fromkeys(mine["adapt"]) for part in (mine[mine["adapt"] == way], shown.assign(panel=way))
     ]
-    return pd.concat(parts or [rows], ignore_index=True)[POINTS]
+    drawn: pd.DataFrame = pd.concat(parts or [rows], ignore_index=True)[POINTS]
+    return drawn
 
 
 def draw(table: pd.DataFrame, ax: Axes, *, log: bool = False) -> None:

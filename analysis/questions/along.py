@@ -96,7 +96,7 @@ def _contrasts(groups: pd.DataFrame, varied: Mapping[Axis, Sequence[str]]) -> It
                 yield head | {"subset": PRETRAINED if row["pretrained"] else SCRATCH}, weights
                 partner = scratch.get(tuple(row[name] for name in alike)) if row["pretrained"] else None
                 other = None if partner is None else first.get(partner)
-                if other is not None:
+                if partner is not None and other is not None:
                     weights = weights.copy()
                     weights[[partner, other]] = -1, 1
                     yield head | {"subset": BOOST}, weights

@@ -112,7 +112,8 @@ def _means(found: list[Curve]) -> Iterator[Curve]:
     archs = {arch for arch, *_ in has if all((arch, *kind) in has for kind in kinds)}
     for kind in kinds if len(archs) > 1 else []:
         some = [one for one in found if (one.pretrained, one.adapt) == kind and one.arch in archs]
-        at, draws = (np.mean([one[place] for one in some], axis=0) for place in (-2, -1))
+        at = np.mean([one.estimates for one in some], axis=0)
+        draws = np.mean([one.resampled for one in some], axis=0)
         yield Curve(ALL, "", *kind, len(some), some[0].patients, at, draws)
 
 

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,7 @@ from analysis.questions.metrics import under
 from analysis.questions.seeds import group_seeds
 from analysis.questions.truncation import truncated_pairs
 from analysis.statistics.auroc import Floats, labelled
-from analysis.statistics.bootstrap import bootstrap_auroc
+from analysis.statistics.bootstrap import Counts, bootstrap_auroc
 from analysis.units import too_few
 
 AUROC, GAP, FLOOR = "auroc", "gap", "floor"
@@ -138,16 +139,20 @@ def _gaps(networks: pd.DataFrame, inside: Replicates, first: Replicates, level: 
                 weights[k, other] = -1
         about = networks.iloc[[i for i, _ in one]].to_dict("records")
         for row, tasks in zip(about, differences(gap, weights, level=level, interval="percentile"), strict=True):
-            head = {str(name): row[name] for name in ("arch", "family", "pretrained", "truncate", "seed", "cell")}
+            head: dict[str, Any] = {
+                name: row[name] for name in ("arch", "family", "pretrained", "truncate", "seed", "cell")
+            }
             yield from (head | {"statistic": statistic, "n_architectures": 1} | found for found in tasks)
         arms = pd.DataFrame(about, columns=["pretrained", "truncate"]).groupby(["pretrained", "truncate"], sort=False)
-        for (pretrained, truncate), positions in arms.indices.items():
+        for arm, positions in arms.indices.items():
+            pretrained, truncate = cast("tuple[bool, int]", arm)
             at, draws = weights[positions] @ gap.estimates[:, t], weights[positions] @ gap.resampled[:, t]
             families = np.array([about[k]["family"] for k in positions])
-            _, row = carried(MEAN_BOOST, at, draws.T, np.zeros(len(at)), families, level)
-            head = {"statistic": statistic, "arch": ALL, "pretrained": pretrained, "truncate": truncate, "task": MEAN}
-            head |= {"n_architectures": len(at), "cell": f"{ALL} {pretrained} {truncate}"} | tail(gap, t, level)
-            yield head | row | {"p_normal": row["p_value"]}  # which has no floor, and is what Holm corrects
+            _, pooled = carried(MEAN_BOOST, at, draws.T, np.zeros(len(at)), families, level)
+            all_of: dict[str, Any] = {"statistic": statistic, "arch": ALL, "task": MEAN}
+            all_of |= {"pretrained": pretrained, "truncate": truncate}
+            all_of |= {"n_architectures": len(at), "cell": f"{ALL} {pretrained} {truncate}"} | tail(gap, t, level)
+            yield all_of | pooled | {"p_normal": pooled["p_value"]}  # which has no floor, and is what Holm corrects
 
 
 def floors(replicates: Replicates, alone: Floats, *, level: float, rng: np.random.Generator) -> pd.DataFrame:
@@ -167,13 +172,14 @@ def floors(replicates: Replicates, alone: Floats, *, level: float, rng: np.rando
         if np.isnan(scores).any():
             continue
         made = replace(source, evaluation=replace(source.evaluation, scores=scores[None]))
-        found = under(
-            replace(replicates, source=made),
-            lambda _, labels, s, counts, rows=rows: bootstrap_auroc(labels[rows], s, counts),
-        )
+        found = under(replace(replicates, source=made), partial(_reordered, rows))
         parts.append(auroc_table(one, found, level=level, interval="percentile").assign(group=name))
     every = pd.concat(parts, ignore_index=True).assign(statistic=FLOOR, by="", against="", arch="")
     return every.reindex(columns=COLUMNS)
+
+
+def _reordered(rows: npt.NDArray[np.int64], _: int, labels: Floats, scores: Floats, counts: Counts) -> Floats:
+    return bootstrap_auroc(labels[rows], scores, counts)
 
 
 def logistic_scores(known: Floats, labels: Floats, asked: Floats, ridge: float = 1.0) -> Floats:

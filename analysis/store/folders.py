@@ -103,7 +103,8 @@ def read_runs(folder: Path) -> pd.DataFrame:
         if column.name not in frame:
             frame[column.name] = frame["data_fingerprint"] if column.name == "data_used" else column.default
     places = [str((folder / CELLS / run).absolute()) for run in frame["run_id"]]
-    return frame.assign(artifacts=places, params=[{} for _ in places])
+    params: list[Any] = [{} for _ in places]
+    return frame.assign(artifacts=places, params=params)
 
 
 def write(
