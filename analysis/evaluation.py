@@ -139,7 +139,6 @@ def align(frames: Mapping[str, pd.DataFrame], tasks: Sequence[str]) -> Evaluatio
 
     Args:
         frames: by run name, in the order wanted: what `aggregate_views` gave.
-        tasks: to be scored.
 
     Raises:
         AnalysisError: a task is missing, or two runs differ in their rows or labels.
@@ -172,10 +171,7 @@ def resample(
     """AUROC on the data and in resamples of whole units, the same resamples for every model and task.
 
     Args:
-        evaluation: m models on t tasks.
         unit: study, patient or image; all rows of a unit are drawn together.
-        n_resamples: resamples.
-        rng: consumed.
         stratified: for each task, draw the units with a positive, with negatives only and without a label apart, each
             to its own number. Tasks still share their draws but for the few that this takes, so the mean over tasks
             keeps their correlation nearly, not exactly.

@@ -72,8 +72,6 @@ def problem(key: str, value: Any, metadata: Any) -> str | None:
     """What is wrong with a key's value, in one sentence; None where nothing is.
 
     Args:
-        key: its name, with dots.
-        value: what was given for it.
         metadata: of the key's field: what it may be; `check` is a function of key and value in place of the rest.
     """
     if value is None or value in metadata.get("words", ()):

@@ -68,8 +68,6 @@ def write(words: Sequence[str], results: Results, *, reload: int = 0) -> Path:
     """Writes the report folder; nothing in it is touched before every file has been made.
 
     Args:
-        words: what was typed after the command.
-        results: what it shows.
         reload: seconds after which a browser reads the page again; 0 never.
 
     Returns:

@@ -188,7 +188,6 @@ def choose_tasks(cells: pd.DataFrame, tasks: str | None) -> pd.DataFrame:
     """The cells, evaluated on the chosen tasks alone.
 
     Args:
-        cells: with `evaluation.tasks`, the same for all.
         tasks: comma-separated; None is all.
 
     Raises:

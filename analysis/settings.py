@@ -182,12 +182,7 @@ def forget_empty() -> None:
 
 
 def environment_notes(values: Mapping[str, str], words: Sequence[str]) -> list[str]:
-    """Which values the environment gave, a line each: those of VARIABLES that nobody typed.
-
-    Args:
-        values: by dotted key.
-        words: what was typed after the command.
-    """
+    """Which values the environment gave, a line each: those of VARIABLES that nobody typed."""
     typed = {word.partition("=")[0] for word in words}
     return [
         f"{key}={value}: from {variable}"

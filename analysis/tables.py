@@ -34,7 +34,6 @@ def cells(display: pd.DataFrame, strong: pd.DataFrame | None = None) -> list[lis
     """Row by row, each cell with whether it is bold.
 
     Args:
-        display: frame of text.
         strong: frame of bool with the same shape; None where nothing is.
 
     Raises:
@@ -52,7 +51,6 @@ def number(value: float, digits: int = 3, *, signed: bool = False) -> str:
 
     Args:
         value: NaN is undefined.
-        digits: decimals.
         signed: whether a plus sign is written, too; neither sign is before a number that is rounded to 0.
     """
     if math.isnan(value):
@@ -156,11 +154,7 @@ def write_table(
     """Writes `name`.csv (raw numbers, full precision), .md and .tex (rounded, with the notes below).
 
     Args:
-        raw: long frame.
-        display: frame of text for readers.
         folder: exists.
-        name: of the files.
-        notes: sentences that explain the numbers.
         strong: which cells of `display` are bold.
     """
     raw.to_csv(folder / f"{name}.csv", index=False)
@@ -172,8 +166,6 @@ def markdown(display: pd.DataFrame, notes: Sequence[str], strong: pd.DataFrame |
     """A Markdown table, numbers flush right, and the notes below it.
 
     Args:
-        display: frame of text.
-        notes: sentences, a paragraph each.
         strong: which cells are bold, a frame of bool with the same shape; None where nothing is.
     """
     right = [_is_numeric(display[name]) for name in display.columns]
@@ -190,8 +182,6 @@ def latex(display: pd.DataFrame, notes: Sequence[str], strong: pd.DataFrame | No
     """A LaTeX `tabular` with the rules of booktabs, and the notes below it.
 
     Args:
-        display: frame of text; what LaTeX would read as a command is escaped.
-        notes: sentences, a paragraph each.
         strong: which cells are bold, a frame of bool with the same shape; None where nothing is.
     """
     columns = "".join("r" if _is_numeric(display[name]) else "l" for name in display.columns)

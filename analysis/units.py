@@ -34,7 +34,6 @@ def choose_unit(keys: pd.DataFrame, unit: str) -> str:
     """The unit itself; of `auto`, patient where any patient has several studies in these rows, and else study.
 
     Args:
-        keys: patient and study of each row.
         unit: auto, study, patient or image.
     """
     if unit != AUTO:
@@ -46,7 +45,6 @@ def clustered(keys: pd.DataFrame, unit: str) -> int:
     """How many patients have several of the units in these rows: with any, the units are not independent.
 
     Args:
-        keys: patient and study of each row.
         unit: study, patient or image.
     """
     units = keys[["patient", *(name for name in UNITS[unit] if name != "patient")]].drop_duplicates()

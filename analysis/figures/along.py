@@ -55,7 +55,6 @@ def draw(table: pd.DataFrame, ax: Axes, *, log: bool = False) -> None:
 
     Args:
         table: rows of one panel.
-        ax: to draw on.
         log: whether places are numbers on a logarithmic axis.
     """
     means, rows = (table["arch"] == ALL).any(), table.sort_values("place", kind="stable")
@@ -89,8 +88,6 @@ def figure(
     Args:
         points: POINTS, not empty.
         names: of each panel's x axis.
-        notes: sentences above the panels; what the bars are must be among them.
-        form: width and font.
         log: as for `draw`.
     """
     panels, means = list(dict.fromkeys(points["panel"])), (points["arch"] == ALL).any()

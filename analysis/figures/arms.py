@@ -39,7 +39,6 @@ def draw(table: pd.DataFrame, ax: Axes) -> None:
 
     Args:
         table: what `table` gives.
-        ax: to draw on.
     """
     if table.empty:
         nothing(ax, "no architecture has both a pretrained and a scratch network")

@@ -53,8 +53,6 @@ def draw(table: pd.DataFrame, ax: Axes, form: Format = TWO) -> None:
 
     Args:
         table: what `table` gives; a cell whose mean is undefined is named and not drawn.
-        ax: to draw on.
-        form: narrow figures name no family.
     """
     height = _height(table)
     points = height * MM * 72 * CROWDED / max(1, _most(table))  # between the cells of a row, points
@@ -77,10 +75,8 @@ def figure(auroc: pd.DataFrame, points: pd.DataFrame, notes: Sequence[str] = (),
     """The whole figure, as tall as its rows need.
 
     Args:
-        auroc: the table that the points come from, for what is said about them.
         points: what `table` gives.
         notes: sentences above the axes, such as a warning that belongs to every copy.
-        form: width and font.
     """
     mean, height = auroc[auroc["task"] == MEAN], _height(points)
     about = [interval_note(mean), *unnamed_note(height)]

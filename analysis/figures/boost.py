@@ -70,8 +70,6 @@ def draw(table: pd.DataFrame, ax: Axes, form: Format = TWO) -> None:
 
     Args:
         table: what `table` gives.
-        ax: to draw on.
-        form: narrow figures name no family.
     """
     ax.axvline(0, color="0.6", linewidth=0.8)
     height = row_height(bottom(table))
@@ -96,8 +94,6 @@ def figure(boosts: pd.DataFrame, points: pd.DataFrame, notes: Sequence[str] = ()
     Args:
         boosts: the table that the points come from; what is said of the intervals is read there.
         points: what `table` gives.
-        notes: sentences above the panel, before those on intervals and tests.
-        form: width and font.
     """
     mean, height = boosts[boosts["task"] == MEAN], row_height(bottom(points))
     about = [interval_note(mean, "paired"), *_test_note(mean), *unnamed_note(height)]
@@ -116,7 +112,6 @@ def size_table(boosts: pd.DataFrame, groups: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         boosts: what `boost_table` or `corrected` gives.
-        groups: what the boosts come from, with `cell` and `parameters`.
     """
     sizes = dict(zip(groups["cell"], numbers(groups, "parameters"), strict=True))
     rows = boosts[boosts["task"] == MEAN]
@@ -153,8 +148,6 @@ def size_figure(boosts: pd.DataFrame, points: pd.DataFrame, notes: Sequence[str]
     Args:
         boosts: the table that the points come from; what is said of the intervals is read there.
         points: what `size_table` gives.
-        notes: sentences above the panel, before that on intervals.
-        form: width and font.
     """
     about = interval_note(boosts[boosts["task"] == MEAN], "paired")
     with rc_context(form.rc):

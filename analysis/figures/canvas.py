@@ -40,10 +40,7 @@ def canvas(
     """A figure with its panels, row by row; to be called within `rc_context(form.rc)`.
 
     Args:
-        form: its width and font.
         height: of all panels and what belongs to them, mm; the notes come on top.
-        notes: sentences above the panels.
-        rows, columns: of panels.
         shared: of `Figure.subplots`, such as sharey.
     """
     lines = [line for note in notes for line in textwrap.wrap(note, int(form.mm / CHARACTER))]
@@ -72,13 +69,7 @@ def plot(ax: Axes, rows: pd.DataFrame, x: str, y: str, *, per: float = 1.0, **st
 
 
 def legend(made: Figure, handles: Sequence[Line2D], form: Format) -> None:
-    """A legend below the panels, in as many columns as fit; none without handles.
-
-    Args:
-        made: the figure.
-        handles: the entries, which bring their labels.
-        form: its width.
-    """
+    """A legend below the panels, in as many columns as fit; none without handles."""
     if not handles:
         return
     widest = max(len(str(handle.get_label())) for handle in handles)
@@ -132,9 +123,7 @@ def name_rows(ax: Axes, rows: pd.DataFrame, height: float, *, families: bool = T
 
     Args:
         ax: with a unit of y for each row.
-        rows: name, family, row.
         height: of a row, mm.
-        families: whether there is room on the right.
     """
     shown = rows if height >= NAMED else rows.iloc[:0]
     ax.set_yticks(shown["row"], shown["name"], parse_math=False, fontsize=min(8.0, 2.6 * height))

@@ -52,7 +52,6 @@ def draw(table: pd.DataFrame, ax: Axes) -> None:
 
     Args:
         table: what `table` gives, of one x, y and subset.
-        ax: to draw on.
     """
     points, line = table[table["kind"] == POINT], table[table["kind"] == LINE]
     first = table.iloc[0]
@@ -85,9 +84,6 @@ def figure(
 
     Args:
         drawn: what `table` gives.
-        correlations: one row a correlation (`associations.of_record`), for the panels' titles.
-        notes: sentences above the panels.
-        form: width and font.
     """
     panels = [panel for _, panel in drawn.groupby(["subset", "x", "y"], sort=False)]
     columns = 1 if form.narrow or len(panels) < 2 else 2
@@ -111,12 +107,7 @@ def figure(
 
 
 def name_points(table: pd.DataFrame, ax: Axes) -> None:
-    """Names the points where there is room.
-
-    Args:
-        table: of one panel.
-        ax: laid out for good.
-    """
+    """Names the points where there is room."""
     points = table[(table["kind"] == POINT) & table["estimate"].notna()]
     names = [reference.label(str(arch)) for arch in points["arch"]]
     colours = [mark(family)[0] for family in points["family"]]

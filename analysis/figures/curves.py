@@ -32,7 +32,6 @@ def draw_roc(table: pd.DataFrame, ax: Axes) -> None:
 
     Args:
         table: rows of one task, of what `roc.roc_table` gives.
-        ax: to draw on.
     """
     ax.plot([0, 1], [0, 1], color="0.75", linewidth=0.7)
     for (_, family, pretrained), curve in table.groupby(["cell", "family", "pretrained"], sort=False):
@@ -48,7 +47,6 @@ def draw_calibration(table: pd.DataFrame, ax: Axes) -> None:
 
     Args:
         table: rows of one task, of what `calibration.curves_table` gives.
-        ax: to draw on.
     """
     ax.plot([0, 1], [0, 1], color="0.75", linewidth=0.7)
     for (_, family, pretrained), curve in table.groupby(["cell", "family", "pretrained"], sort=False):
@@ -68,7 +66,6 @@ def roc_figure(points: pd.DataFrame, notes: Sequence[str] = (), form: Format = T
     Args:
         points: what `roc.roc_table` gives, not empty.
         notes: sentences above the panels; whose curves these are must be among them.
-        form: width and font.
     """
     first = points.iloc[0]
     about = (
@@ -84,7 +81,6 @@ def calibration_figure(points: pd.DataFrame, notes: Sequence[str] = (), form: Fo
     Args:
         points: what `calibration.curves_table` gives, not empty.
         notes: sentences above the panels; whose curves these are must be among them.
-        form: width and font.
     """
     about = (
         f"Bins of equal counts; bars: {100 * points['level'].iloc[0]:.4g} % {points['method'].iloc[0]} interval of the "
@@ -99,7 +95,6 @@ def learning_figure(points: pd.DataFrame, notes: Sequence[str] = (), form: Forma
     Args:
         points: what `curves.learning_table` gives, not empty.
         notes: sentences above the panels; whose lines these are must be among them.
-        form: width and font.
     """
     metrics = [metric for metric in LEARNING if (points["metric"] == metric).any()]
     arms = [arm for arm in (True, False) if (points["pretrained"] == arm).any()]

@@ -30,12 +30,7 @@ def table(points: pd.DataFrame) -> pd.DataFrame:
 
 
 def draw(table: pd.DataFrame, ax: Axes) -> None:
-    """Draws one subset: a marker an architecture with its interval, a line a family.
-
-    Args:
-        table: rows of one subset.
-        ax: to draw on.
-    """
+    """Draws one subset: a marker an architecture with its interval, a line a family."""
     for family, members in table.groupby("family", sort=False):
         colour, marker = mark(family)
         millions = members["parameters"] / 1e6
@@ -57,8 +52,6 @@ def figure(drawn: pd.DataFrame, notes: Sequence[str] = (), form: Format = TWO) -
 
     Args:
         drawn: what `table` gives, not empty.
-        notes: sentences above the panels; what the bars are must be among them.
-        form: width and font; in one column the panels lie one below the other.
     """
     subsets = list(dict.fromkeys(drawn["subset"]))
     rows, columns = (len(subsets), 1) if form.narrow else (1, len(subsets))

@@ -44,7 +44,6 @@ def place(
     Args:
         ax: with its limits, in a figure that has been laid out for good (`canvas.settle`).
         x, y: [n] in data coordinates; a point that is not finite gets no name.
-        names: n of them.
         colours: n of them; grey without.
         others: [k, 2] further points that names keep off.
 

@@ -80,10 +80,8 @@ def figure(pareto: pd.DataFrame, points: pd.DataFrame, notes: Sequence[str] = ()
     """The whole figure, a panel for each cost that is known.
 
     Args:
-        pareto: the table that the points come from, for what is said about them.
         points: what `table` gives.
         notes: sentences above the axes, such as a warning that belongs to every copy.
-        form: width and font.
     """
     costs = [cost for cost in COSTS if (points["cost"] == cost).any()] or [COSTS[0]]
     about = [interval_note(pareto), *([FRONT] if len(points) else [])]

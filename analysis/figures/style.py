@@ -98,14 +98,7 @@ def family_handles(families: Iterable[object], **style: Any) -> list[Line2D]:
 
 
 def save(figure: Figure, table: pd.DataFrame, folder: Path, name: str) -> None:
-    """Writes `name`.pdf, `name`.png (300 dpi) and `name`.csv, the points that were drawn.
-
-    Args:
-        figure: as it was drawn.
-        table: its points.
-        folder: exists.
-        name: of the files.
-    """
+    """Writes `name`.pdf, `name`.png (300 dpi) and `name`.csv, the points that were drawn."""
     with rc_context(RC):
         figure.savefig(folder / f"{name}.pdf", metadata={"CreationDate": None})
         figure.savefig(folder / f"{name}.png", dpi=DPI)

@@ -40,7 +40,6 @@ def draw(table: pd.DataFrame, ax: Axes, form: Format = TWO) -> None:
 
     Args:
         table: what `table` gives.
-        ax: to draw on.
         form: narrow figures name no column.
     """
     ax.axvline(0, color="0.6", linewidth=0.8)
@@ -67,7 +66,6 @@ def figure(subgroups: pd.DataFrame, points: pd.DataFrame, notes: Sequence[str] =
         subgroups: the table that the points come from, for what is said about them.
         points: what `table` gives, not empty.
         notes: sentences above the panel.
-        form: width and font.
     """
     gaps = subgroups[(subgroups["statistic"] == GAP) & (subgroups["task"] == MEAN) & (subgroups["arch"] == ALL)]
     about = [interval_note(gaps), f"Black: {ALL}. Filled: pretrained; open: from scratch."]

@@ -63,9 +63,6 @@ def figure(
 
     Args:
         drawn: what `table` gives.
-        correlations: one row a correlation (`associations.of_record`), for the first panel's title.
-        notes: sentences above the panels; what the bars are must be among them.
-        form: width and font; in one column the panels lie one below the other.
         absent: reasons, by panel.
     """
     rows, columns = (4, 1) if form.narrow else (2, 2)

@@ -59,7 +59,6 @@ def draw(table: pd.DataFrame, ax: Axes, *, faint: bool = False) -> list[Line2D]:
 
     Args:
         table: rows of what `table` gives.
-        ax: to draw on.
         faint: bars of many families in one panel stay in the background.
 
     Returns:
@@ -97,10 +96,8 @@ def figure(truncation: pd.DataFrame, points: pd.DataFrame, notes: Sequence[str] 
     """The whole figure, a panel for each family, all with the same axes.
 
     Args:
-        truncation: the table that the points come from, for what is said about them.
         points: what `table` gives.
         notes: sentences above the axes, such as a warning that belongs to every copy.
-        form: width and font.
     """
     families = list(dict.fromkeys(points["family"])) or [""]
     columns = min(2 if form.narrow else 3, len(families))

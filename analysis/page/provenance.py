@@ -24,11 +24,7 @@ def provenance(
     """What provenance.json holds; no password and no environment variable is in it.
 
     Args:
-        settings: of the report.
         words: what was typed after the command.
-        cells: the finished runs in the report.
-        unit: what was resampled, chosen where the settings say `auto`.
-        cautions: on what the settings make of the intervals.
     """
     return {
         "tracking_uri": mask(resolve_uri(settings.tracking.uri)),

@@ -30,7 +30,6 @@ def render(results: Results, made: Sequence[Section], origin: dict[str, Any], *,
 
     Args:
         results: of the report.
-        made: its sections, in order.
         origin: what `provenance` gives.
         reload: seconds after which a browser reads the page again; 0 never.
     """

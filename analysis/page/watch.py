@@ -30,8 +30,6 @@ def watch(
     Args:
         settings: which experiment, and the seconds between two looks.
         refresh: writes the report and returns where; is given what makes it partial, at last "".
-        say: is told a line at a time.
-        pause: waits.
 
     Returns:
         0, or 1 where no report could be made of the runs at their end.

@@ -59,10 +59,6 @@ def correlation_table(
 
     Args:
         groups: m rows in the order of the replicates, as `collect` wants them.
-        replicates: of the same m models.
-        level: coverage of the intervals.
-        n_permutations: of each permutation test.
-        rng: consumed.
 
     Returns:
         CORRELATION_COLUMNS; the interval of record comes first of its method. A correlation of fewer than three
@@ -78,15 +74,7 @@ def correlation_table(
 def correlations(
     clouds: Sequence[Scatter], *, level: float, n_resamples: int, n_permutations: int, rng: np.random.Generator
 ) -> pd.DataFrame:
-    """The same for given point clouds.
-
-    Args:
-        clouds: each with its n architectures.
-        level: coverage of the intervals.
-        n_resamples: of the architectures.
-        n_permutations: of each permutation test.
-        rng: consumed.
-    """
+    """The same for given point clouds."""
     rows = [
         row
         for cloud in clouds
@@ -105,9 +93,6 @@ def digitisation_rows(
     Args:
         clouds: points read off a figure; a boost is a difference of two readings and moves by two errors.
         error: the largest, in units of y.
-        level: coverage of the intervals.
-        n_resamples: simulated readings.
-        rng: consumed.
 
     Returns:
         CORRELATION_COLUMNS with interval `digitisation`: one row a cloud and method.

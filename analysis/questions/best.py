@@ -15,7 +15,6 @@ def with_best(auroc: pd.DataFrame, replicates: Replicates, *, level: float) -> p
 
     Args:
         auroc: what `auroc_table` gives, of the same replicates.
-        replicates: of m models.
         level: of the intervals; a difference is significant where its corrected p-value is below 1 - level.
 
     Returns:

@@ -102,8 +102,6 @@ def pooled_table(groups: pd.DataFrame, replicates: Replicates, *, level: float) 
 
     Args:
         groups: what `group_seeds` gives (or cells of a single seed), with `parameters`.
-        replicates: of the same models.
-        level: coverage of the intervals.
 
     Returns:
         POOLED_COLUMNS, no rows without a pair. `mean boost` is in AUROC; `slope` in AUROC for ten times the parameters,

@@ -69,9 +69,6 @@ def curves_table(cells: pd.DataFrame, models: list[int], source: Source, *, leve
 
     Args:
         cells: one row a model, in the order of the evaluation: cell, arch, family, pretrained.
-        models: their positions.
-        source: of the replicates.
-        level: of the intervals.
     """
     evaluation, parts = source.evaluation, []
     for t, task in enumerate(evaluation.tasks):
@@ -89,7 +86,6 @@ def calibration_table(cells: pd.DataFrame, source: Source | None, *, level: floa
     Args:
         cells: m rows in the order of the evaluation: CELL_COLUMNS.
         source: of the replicates; the intervals are from the same resamples. Without it there are no rows.
-        level: coverage of the intervals.
 
     Returns:
         COLUMNS; NaN where a task has no label.

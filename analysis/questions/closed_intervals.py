@@ -79,8 +79,6 @@ def closed_bounds(replicates: Replicates, source: Source, weights: Floats, estim
     """Intervals of contrasts of models from DeLong's influences, by unit, and from the spread of the seeds.
 
     Args:
-        replicates: of m models on t tasks.
-        source: of them.
         weights: [k, m] of the models in each statistic.
         estimates: [k, t + 1] the statistics on the data.
         level: coverage between 0 and 1.
@@ -172,7 +170,6 @@ def set_separable(bounds: Bounds, source: Source, estimates: Floats, level: floa
 
     Args:
         bounds: of single models, changed in place.
-        source: of the replicates.
         estimates: [m, t + 1] the AUROCs.
         level: coverage between 0 and 1.
     """

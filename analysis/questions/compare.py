@@ -67,8 +67,6 @@ def auroc_table(
 
     Args:
         runs: m rows, in the order of the replicates: cell, arch, family, pretrained, truncate, seed.
-        replicates: of the same m models.
-        level: coverage of the intervals.
         interval: delong, percentile or bca; the last takes networks of one seed.
 
     Returns:
@@ -102,8 +100,6 @@ def boost_table(
     Args:
         runs: m rows, in the order of the replicates: cell, arch, family, pretrained, truncate, seed; or what
             `group_seeds` gives.
-        replicates: of the same m models.
-        level: coverage of the intervals.
         interval: delong, percentile or bca; the last takes networks of one seed.
 
     Returns:
@@ -192,13 +188,7 @@ def why_none(replicates: Replicates, t: int) -> str:
 
 
 def tail(replicates: Replicates, t: int, level: float) -> dict[str, object]:
-    """What a row of task `t` says of how its interval was made: TAIL without `n_defined`.
-
-    Args:
-        replicates: that the interval was made from.
-        t: number of the task among theirs.
-        level: coverage of the interval.
-    """
+    """What a row of task `t` says of how its interval was made: TAIL without `n_defined`."""
     return {
         "level": level,
         "method": why_none(replicates, t) or replicates.method,

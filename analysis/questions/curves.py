@@ -49,7 +49,6 @@ def learning_table(cells: pd.DataFrame, histories: Histories) -> tuple[pd.DataFr
 
     Args:
         cells: run_id, cell, arch, family, pretrained, weights, truncate, seed.
-        histories: gives the metrics of runs.
 
     Returns:
         LEARNING_COLUMNS, at most MOST_RUNS runs; and a sentence that says whose they are, or why there are none.

@@ -24,10 +24,6 @@ def over_networks(
 
     Args:
         groups: the networks, their seeds together (`group_seeds`).
-        grouped: their replicates.
-        level: coverage of the intervals.
-        margin: AUROC that a truncated network may lose.
-        n_permutations: of each permutation test.
         seed: of the report; each table has a random stream of its own.
     """
     drawn: dict[str, Any] = {"level": level, "n_permutations": n_permutations}

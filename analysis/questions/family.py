@@ -39,7 +39,6 @@ def mixed_model(y: Floats, x: Floats, families: Codes, level: float) -> pd.DataF
         y: [n] finite AUROCs.
         x: [n] log10 parameters.
         families: [n] codes.
-        level: of the interval of the slope.
 
     Returns:
         Two rows, statistic, estimate, low, high, p_value, status: the slope (AUROC for ten times the parameters) and
@@ -82,10 +81,6 @@ def family_table(
 
     Args:
         groups: what `group_seeds` gives, with `parameters`; untruncated ones count.
-        replicates: of the same models.
-        level: coverage of the intervals.
-        n_permutations: of the two permutation tests.
-        rng: of the permutations.
 
     Returns:
         COLUMNS; one row a subset and statistic. An architecture without parameters or with an undefined mean is left

@@ -21,7 +21,6 @@ def intervals(
     """Intervals of every model, or of every contrast of models, on each task and the means: arrays [k, t + 1].
 
     Args:
-        replicates: of m models on t tasks.
         level: coverage between 0 and 1.
         method: delong (see `closed_bounds`), percentile, or bca (jackknife over the units that were resampled). By any
             of them a single AUROC of 0 or 1 has the exact one-sided bound. The p-value follows from the interval.

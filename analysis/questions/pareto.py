@@ -72,8 +72,6 @@ def pareto_table(groups: pd.DataFrame, replicates: Replicates, *, level: float) 
 
     Args:
         groups: what `group_seeds` gives: pretrained, scratch and truncated networks compete in one field.
-        replicates: of the same models.
-        level: coverage of the intervals.
 
     Returns:
         COLUMNS: `n` networks competed and `n_left_out` could not, for want of the cost or of a mean AUROC; a cost

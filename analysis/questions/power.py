@@ -82,11 +82,7 @@ def correlation_power(
 
     Args:
         rho: the true Spearman correlation; the points are bivariate normal.
-        n: points.
         rule: of the decision, on `closed_form`'s interval.
-        level: coverage of that interval.
-        n_simulations: data sets.
-        rng: consumed.
 
     Source: Pearson's r of the normal pair is 2 sin(pi rho / 6) (Pearson, Biometrika 1907).
     """
@@ -108,7 +104,6 @@ def mean_power(
     Args:
         mean: the true one.
         sd: of one value, in the same unit.
-        n, rule, level, n_simulations, rng: as in `correlation_power`.
     """
     estimates = mean + sd / math.sqrt(n) * rng.standard_normal(n_simulations)
     errors = sd * np.sqrt(rng.chisquare(n - 1, n_simulations) / (n - 1) / n)
@@ -124,10 +119,6 @@ def n_for_correlation(
 
     Args:
         rho: taken as true: what was observed, or what the paper prints.
-        rule: of the decision.
-        level: coverage of the interval.
-        power: wanted.
-        rng: consumed.
 
     >>> n_for_correlation(0.5, Rule("above", 0.0), rng=np.random.default_rng(0)).n in range(28, 36)
     True
@@ -152,11 +143,6 @@ def n_for_mean(
         estimate: taken as true.
         low, high: its interval at `level` with n of them, whose width is taken to fall as 1 / sqrt(n).
         n: studies, or architectures: whatever the interval was resampled over.
-        rule: of the decision.
-        level: coverage of the interval.
-        power: wanted.
-        cap: largest size that is searched.
-        rng: consumed.
     """
     verdict = _side(rule, estimate)
     sd = (high - low) / (2 * float(norm.ppf((1 + level) / 2))) * math.sqrt(n)
@@ -174,7 +160,6 @@ def with_needed(verdicts: pd.DataFrame, *, rng: np.random.Generator) -> pd.DataF
 
     Args:
         verdicts: what `verdicts_table` gives.
-        rng: consumed.
 
     Returns:
         The same with n_to_decide (NA: above CAP, or nothing to go by), would_be (the verdict it would give), assumed

@@ -62,8 +62,6 @@ def roc_table(cells: pd.DataFrame, models: list[int], source: Source, *, level: 
 
     Args:
         cells: one row a model, in the order of the evaluation: cell, arch, family, pretrained.
-        models: their positions.
-        source: of the replicates.
         level: coverage of the band at each false-positive rate; the whole curve lies in it less often.
 
     Returns:

@@ -90,7 +90,6 @@ def collect(cells: pd.DataFrame, replicates: Replicates) -> list[Scatter]:
         cells: m rows in the order of the replicates, the seeds of a network grouped (`seeds.group_seeds`): NEEDED,
             `n_seeds` (no such column: 1), `parameters` (NaN or no such column: unknown), and `weights_standin` (bool;
             no such column: none is). Truncated cells take no part.
-        replicates: of the same m models; their mean over tasks is y.
 
     Raises:
         AnalysisError: a column is missing, the replicates are of other models, or a network is there twice.
@@ -124,10 +123,6 @@ def collect(cells: pd.DataFrame, replicates: Replicates) -> list[Scatter]:
 
 def points_table(clouds: Sequence[Scatter], *, level: float) -> pd.DataFrame:
     """The points for a figure, each with the interval of its y from the test set alone.
-
-    Args:
-        clouds: of any x and y.
-        level: coverage of the intervals.
 
     Returns:
         POINT_COLUMNS, one row an architecture and cloud; low and high are NaN where nothing is known of the test set.

@@ -32,8 +32,6 @@ def draw_weights(n: int, n_resamples: int, *, rng: np.random.Generator) -> Float
 
     Args:
         n: things, such as training seeds.
-        n_resamples: resamples.
-        rng: consumed where there is more than one thing.
 
     Raises:
         ValueError: a number below 1.
@@ -81,7 +79,6 @@ def group_seeds(
     Args:
         cells: m rows, in the order of the replicates: cell, arch, family, pretrained, weights, truncate, seed, and
             where known parameters, macs, latency_ms, fit_seconds.
-        replicates: of the same m models.
         rng: of the resampled seeds.
 
     Returns:
@@ -119,7 +116,6 @@ def spread_table(cells: pd.DataFrame, replicates: Replicates) -> pd.DataFrame:
 
     Args:
         cells: m rows, in the order of the replicates.
-        replicates: of the same m models.
 
     Returns:
         SPREAD_COLUMNS: `sd` is the sample standard deviation (n - 1), NaN with a single seed, as is `range`. It holds

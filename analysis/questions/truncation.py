@@ -46,8 +46,6 @@ def truncation_table(groups: pd.DataFrame, replicates: Replicates, *, level: flo
 
     Args:
         groups: what `group_seeds` gives, with `parameters` where known.
-        replicates: of the same models.
-        level: coverage of the intervals.
         margin: the AUROC that a truncated network may lose and still count as no worse.
 
     Returns:
@@ -111,7 +109,6 @@ def smallest_table(table: pd.DataFrame, groups: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         table: what `truncation_table` gives.
-        groups: what it was made from.
 
     Returns:
         SMALLEST_COLUMNS, two rows a network that is truncated at all, one a rule; truncate 0 is the full network.
@@ -138,9 +135,6 @@ def factors_table(groups: pd.DataFrame, replicates: Replicates, *, level: float,
     For every least factor, from the smallest to the largest that any network has, each network is cut to its
     shallowest depth that reaches it, or as deep as it was trained. The mean loss over the networks has an interval that
     carries the test set and the choice of families.
-
-    Args:
-        groups, replicates, level, margin: as for `truncation_table`.
 
     Returns:
         FACTOR_COLUMNS, two rows of pretrained and of scratch networks: the arithmetic and the geometric mean of the

@@ -49,7 +49,6 @@ def decisions(rule: Rule, estimate: npt.ArrayLike, low: npt.ArrayLike, high: npt
     """The same for arrays of one shape: where the claim is reproduced, and where it is contradicted; never both.
 
     Args:
-        rule: its kind and bound.
         estimate: [...] in the unit of the bound.
         low, high: [...] its interval; NaN, or an interval without its own estimate, is neither.
     """
@@ -71,7 +70,6 @@ def barriers(cells: pd.DataFrame, requires: Requires) -> list[str]:
     Args:
         cells: arch, pretrained, weights; where there are such columns also weights_standin, data_generated,
             protocol_values (each protocol's values, JSON by key) and the columns that `requires.same` names.
-        requires: what the file of claims asks for.
     """
     found = []
     pretrained = cells[cells["pretrained"].astype(bool)]

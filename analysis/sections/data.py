@@ -39,11 +39,7 @@ def section(results: Results) -> Section:
 
 
 def splits_display(table: pd.DataFrame) -> pd.DataFrame:
-    """One row a fact about the data, one column a split.
-
-    Args:
-        table: `cards.SPLIT_COLUMNS`.
-    """
+    """One row a fact about the data, one column a split."""
     splits = list(dict.fromkeys(table["split"]))
     rows = []
     for (fingerprint, group), facts in table.groupby(["fingerprint", "group"], sort=False):
@@ -57,11 +53,7 @@ def splits_display(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def labels_display(table: pd.DataFrame) -> pd.DataFrame:
-    """One row a label and split, the splits of a label together: how many images carry which value.
-
-    Args:
-        table: `cards.LABEL_COLUMNS`.
-    """
+    """One row a label and split, the splits of a label together: how many images carry which value."""
     rows = []
     for (fingerprint, task), splits in table.groupby(["fingerprint", "task"], sort=False):
         for split, counts in splits.groupby("split", sort=False):

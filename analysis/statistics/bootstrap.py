@@ -45,8 +45,6 @@ def draw_counts(
 
     Args:
         n_units: studies, patients or images, drawn with replacement.
-        n_resamples: resamples.
-        rng: consumed; the same state gives the same counts.
         strata: [n_units] to draw each stratum by itself, to its own size. The draws are then those without strata, of
             which a stratum keeps the first it needs and is topped up where there were too few. That is a stratified
             bootstrap exactly, and generators in the same state give draws that differ between two sets of strata

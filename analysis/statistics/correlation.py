@@ -74,9 +74,7 @@ def permutation_p(
     Args:
         x: [n].
         y: [n].
-        method: as in `correlate`.
         n_permutations: drawn where there are too many to try; up to seven points all are tried.
-        rng: consumed where permutations are drawn.
 
     Returns:
         p = count / n! over all permutations (the data's own is one of them), else (1 + count) / (B + 1): never 0.
@@ -112,7 +110,6 @@ def leave_one_out(x: npt.ArrayLike, y: npt.ArrayLike, method: str) -> Floats:
     Args:
         x: [n].
         y: [n].
-        method: as in `correlate`.
 
     >>> leave_one_out([1, 2, 3, 9], [1, 2, 3, 0], "spearman").round(2).tolist()
     [-0.5, -0.5, -0.5, 1.0]
@@ -132,9 +129,6 @@ def resample_points(
     Args:
         x: [n].
         y: [n].
-        method: as in `correlate`.
-        n_resamples: b.
-        rng: consumed.
 
     Returns:
         [b]; NaN where a resample is degenerate (all its points the same), to be counted.
@@ -158,9 +152,7 @@ def closed_form(estimate: float, n: float, method: str, level: float) -> tuple[f
     """Interval of a correlation, and its two-sided p-value, from the coefficient and the number of points alone.
 
     Args:
-        estimate: the coefficient.
         n: points, or the number of independent ones that they are worth (`families.effective_number`).
-        method: as in `correlate`.
         level: coverage between 0 and 1.
 
     Returns:

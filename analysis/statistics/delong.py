@@ -133,7 +133,6 @@ def score_interval(
         variances: [...] DeLong's, by unit.
         freedoms: [...] of them.
         alone: [...] DeLong's as if every row were a unit.
-        sizes: numbers of positives and of negatives.
         level: coverage between 0 and 1.
 
     Returns:
@@ -175,7 +174,6 @@ def hanley_mcneil(aurocs: Floats, sizes: tuple[int, int]) -> Floats:
 
     Args:
         aurocs: [...] between 0 and 1.
-        sizes: numbers of positives and of negatives.
 
     >>> float(hanley_mcneil(np.array(0.5), (1, 1)))
     0.25

@@ -102,7 +102,6 @@ def jackknife(estimate: float, left_out: Floats, *, level: float, variance: floa
     """An interval from the estimates without each group in turn, t with as many degrees of freedom as groups less one.
 
     Args:
-        estimate: on all groups.
         left_out: [g] without each group: each family, or each architecture.
         level: coverage between 0 and 1.
         variance: squared standard error of what all groups share, such as the test set; it is added, and counts as

@@ -8,10 +8,6 @@ import numpy as np
 def stream(seed: int, name: str) -> np.random.Generator:
     """A generator of a table's own: the same for the same seed and name, whatever else is drawn.
 
-    Args:
-        seed: of the report.
-        name: of the table.
-
     >>> bool(stream(0, "family").random() == stream(0, "family").random())
     True
     >>> bool(stream(0, "family").random() == stream(0, "boost").random())

@@ -95,7 +95,6 @@ def permutation_p(
         families: [n] codes from 0.
         x: [n]; where given, the residuals of y on x are permuted: do families differ beside size?
         n_permutations: B, drawn at random.
-        rng: consumed.
 
     Returns:
         (1 + count) / (B + 1), or NaN where there is no F-value: one family only, or families of one each.

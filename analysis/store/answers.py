@@ -78,13 +78,7 @@ def user() -> str:
 
 
 def deleted(experiment: str, experiment_id: str, uri: str) -> str:
-    """What is said of an experiment that was deleted.
-
-    Args:
-        experiment: its name.
-        experiment_id: MLflow's.
-        uri: of its store.
-    """
+    """What is said of an experiment that was deleted."""
     restore = f"MLFLOW_TRACKING_URI={shlex.quote(uri)} mlflow experiments restore --experiment-id {experiment_id}"
     return f"experiment {experiment} is deleted: restore it with `{restore}`, or give another experiment's name"
 

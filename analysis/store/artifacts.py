@@ -22,8 +22,6 @@ def load_predictions(uri: str, runs: pd.DataFrame, name: str = "test") -> dict[s
     """The predictions of every run on one set, one row an image.
 
     Args:
-        uri: tracking store.
-        runs: run_id, name, artifacts.
         name: test, valid, or that of an external set.
 
     Returns:
@@ -48,8 +46,6 @@ def read(uri: str, run: Run, path: str) -> bytes:
 
     Args:
         uri: tracking store; asked only where the run's artifacts are in no folder of this machine.
-        run: its run_id and artifacts are read.
-        path: of the artifact, below the run's artifacts.
 
     Raises:
         AnalysisError: it is not there, or the store cannot be reached.
@@ -68,7 +64,6 @@ def paths(uri: str, run: Run, folder: str = "") -> list[str]:
 
     Args:
         uri: tracking store; asked only where the run's artifacts are in no folder of this machine.
-        run: its run_id and artifacts are read.
         folder: below the run's artifacts; "" is all of them, without what lies in folders.
 
     Raises:

@@ -48,7 +48,6 @@ def load_cards(uri: str, cells: pd.DataFrame) -> Cards:
     """The cards of the cells' data: of each fingerprint the first that a run has.
 
     Args:
-        uri: tracking store.
         cells: run_id, name, artifacts, data, data_used.
 
     Raises:

@@ -35,7 +35,6 @@ def select_cells(runs: pd.DataFrame, filters: dict[str, str], experiment: str) -
     Args:
         runs: as `load_runs` gives them.
         filters: wanted values by column.
-        experiment: its name, for the messages.
 
     Raises:
         AnalysisError: nothing is left, a cell is there twice, or the cells must not be pooled.

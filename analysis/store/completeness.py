@@ -60,8 +60,6 @@ def check_complete(
     """The notes that an incomplete sweep puts on every table; none where it is complete.
 
     Args:
-        runs, cells, filters: as for `missing_cells`.
-        experiment: its name, for the messages.
         allow_missing: whether a report without the missing cells is wanted.
 
     Raises:

@@ -89,7 +89,6 @@ def load_runs(uri: str, experiment: str, where: str = "") -> pd.DataFrame:
 
     Args:
         uri: tracking store; a relative SQLite file lies in the project folder.
-        experiment: its name.
         where: a filter in MLflow's words, such as "params.`trainer.precision` = 'fp32'".
 
     Returns:
@@ -128,8 +127,6 @@ def load_histories(uri: str, run_ids: Sequence[str], keys: Sequence[str]) -> pd.
     """Every logged value of some metrics: one query a run and metric, so callers say which few runs they need.
 
     Args:
-        uri: tracking store.
-        run_ids: runs.
         keys: metrics; one that a run has not logged gives no rows.
 
     Returns:

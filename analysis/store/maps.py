@@ -56,10 +56,6 @@ def load_maps(uri: str, cells: pd.DataFrame) -> Maps:
 
     Shown are those for which there is room, by kind, task and cell: a network beside its truncated sister.
 
-    Args:
-        uri: tracking store.
-        cells: run_id, name, artifacts, in order.
-
     Raises:
         AnalysisError: the store cannot be reached.
     """

@@ -54,10 +54,6 @@ class Mistakes:
 def load_mistakes(uri: str, cells: pd.DataFrame) -> Mistakes:
     """Those of the pretrained and of the scratch cell with the highest validation AUROC.
 
-    Args:
-        uri: tracking store.
-        cells: run_id, name, artifacts, pretrained, valid_auroc.
-
     Raises:
         AnalysisError: the store cannot be reached.
     """

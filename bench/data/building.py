@@ -84,8 +84,6 @@ def decode_all(root: Path, paths: Sequence[str], shorter_side: int, *, size: int
 
     Args:
         root: what the paths are relative to.
-        paths: of the images.
-        shorter_side: px.
         size: bytes of the image files together.
         processes: to decode in; few images are decoded in this one.
 
@@ -130,10 +128,7 @@ def build(
     """Decode images into the store; return the reason of each that cannot be used, by path.
 
     Args:
-        store, root, paths, shorter_side: which images, and where to.
         size, processes: as `decode_all`.
-        title: of the progress bar.
-        progress: whether to show it.
     """
     faults: dict[str, str] = {}
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

@@ -56,8 +56,6 @@ class Cache:
 
     Args:
         store: holds every image that was asked for and is not bad.
-        paths: the images asked for, each once.
-        bad: the same.
     """
 
     def __init__(self, store: Store, paths: Sequence[str], bad: Sequence[Bad] = ()) -> None:
@@ -111,7 +109,6 @@ class Cache:
         Args:
             positions: [n] of `positions()`.
             vertical, horizontal: [n] where each cut lies, as shares in [0, 1] of the free room.
-            crop: px; no image may be smaller.
             out: written to and returned, where given; in C order.
         """
         cuts = np.empty((len(positions), 1, crop, crop), np.uint8) if out is None else out
@@ -157,8 +154,6 @@ def cache_folder(root: Path, shorter_side: int, folder: Path) -> Path:
 
     Args:
         root: of the set; its real path counts.
-        shorter_side: px, of the decoded images.
-        folder: `data.cache`.
     """
     real = root.resolve()
     digest = hashlib.sha256(json.dumps([str(real), shorter_side, DECODER_VERSION]).encode()).hexdigest()
@@ -182,14 +177,9 @@ def open_cache(
     before the disk was full, is kept.
 
     Args:
-        root: of the set.
         frames: by the split's name: `path`, `csv` and `row` of every image that is needed.
-        shorter_side: px, of the decoded images.
-        folder: `data.cache`.
         on_bad: `raise`, or `skip` to return what cannot be used as `Cache.bad`.
         processes: that decode; None is one a core.
-        announce: is told in a line what is waited for.
-        progress: whether to show a progress bar.
 
     Raises:
         DataError: images cannot be used; all are listed in a file, the first of them in the message.
@@ -213,13 +203,7 @@ def open_cache(
 
 
 def stale(store: Store, root: Path, paths: Sequence[str]) -> tuple[list[str], int]:
-    """Return which `paths` the store lacks, or holds from a file that has changed since; and the size of their files.
-
-    Args:
-        store: what was decoded before.
-        root: of the set.
-        paths: of images, below `root`.
-    """
+    """Return which `paths` the store lacks, or holds from a file that has changed since, and their files' sizes."""
     found = stat_all(root, paths)
     known = store.entries()[["size", "mtime_ns"]].reindex(list(paths), fill_value=MISSING).to_numpy(np.int64)
     names = [path for path, same in zip(paths, (found == known).all(axis=1), strict=True) if not same]

@@ -20,9 +20,6 @@ VALUES = {"positive": 1.0, "negative": 0.0, "uncertain": -1.0}
 def card(data: DataSet) -> Card:
     """Return the facts about a set for JSON: numbers unrounded, undefined ones null.
 
-    Args:
-        data: the set.
-
     Returns:
         `name, generated, fingerprint, tasks, uncertain` (policy by task)`, divided, splits, filters`. `splits` by name:
         `images, studies, patients, views, ap_pa, sex, age` (years: `known, mean, sd, low, high`), `impossible_ages`

@@ -79,9 +79,7 @@ def decode_content(content: bytes, path: Path, shorter_side: int) -> Grey:
     no window says how they are to be shown, are mapped linearly from their 0.5th and 99.5th percentile to 0 and 255.
 
     Args:
-        content: of the file.
         path: its name, which may promise a kind; named where it cannot be used.
-        shorter_side: px.
 
     Raises:
         BadImage: empty, cut short, of another kind than its name says, of a size that is no radiograph's, or of one

@@ -30,7 +30,6 @@ def fingerprint(splits: Mapping[str, tuple[Path, pd.DataFrame]], observations: S
     Neither the order of the rows nor the folder's name matters. The sample: the images whose name's hash is lowest.
 
     Args:
-        splits: by name, root and index.
         observations: names of the label columns; a split may lack some.
         strict: whether a sampled image must be there; else the images that are missing are part of the fingerprint, so
             that a training without them is not taken for one with them.

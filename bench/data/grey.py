@@ -53,7 +53,6 @@ def contrast(values: npt.NDArray[Any], ends: tuple[float, float], picture: npt.N
 
     Args:
         values: [h, w] of more than eight bits.
-        ends: the smallest and the largest value that there can be.
         picture: [h, w] what is no padding; None is all of it.
     """
     step = max(1, math.isqrt(values.size // SAMPLED))

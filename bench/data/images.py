@@ -42,9 +42,6 @@ class Images:
     for `ResidentImages.crops`.
 
     Args:
-        cache: holds every image of the split.
-        split: what is served.
-        crop: px.
         flip: whether training flips half of the images.
         resident: whether the pixels are on the device already.
         pinned: whether batches are made in pinned memory, for a GPU to fetch.
@@ -102,7 +99,6 @@ class Batches:
         sampler: what is drawn.
 
     Args:
-        dataset, sampler: the same.
         workers: threads that fill batches ahead of their use; 0 fills each when it is asked for, as do images that are
             on the device already.
     """
@@ -153,10 +149,7 @@ def training_loader(
         source: the training split; whether its images are flipped is its own.
         batch_size: images a step, of all processes together.
         micro_batch: images at once in one process; None is its whole part.
-        seed: of order, crops and flips.
         workers: threads that fill batches ahead of their use; 0 fills each when it is asked for.
-        rank, world: which process of how many.
-        schedule: when the training is evaluated.
 
     Raises:
         DataError: as `TrainingSampler`.
@@ -178,7 +171,6 @@ def evaluation_loader(source: Images, *, batch_size: int, workers: int, rank: in
 
     Args:
         source: the split; its images are not flipped here.
-        batch_size: images at once in this process.
         workers: threads that fill batches ahead of their use; 0 fills each when it is asked for.
         rank, world: which process of how many; each serves every `world`-th image.
     """
@@ -196,10 +188,7 @@ def open_caches(
     """Return the decoded images of each split by name; splits below one root share a cache.
 
     Args:
-        splits: by name, external test sets among them.
         config: where decoded images lie, and what becomes of bad ones.
-        shorter_side: px, `protocol.image.resize`.
-        announce: is told what is waited for.
 
     Raises:
         DataError: images cannot be used.

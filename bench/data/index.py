@@ -37,7 +37,6 @@ def check_index(frame: pd.DataFrame, *, observations: Sequence[str], csv: Path) 
             NaN. `row`: in the CSV file, as a spreadsheet numbers it. Its file's name comes out as `csv` beside it: a
             file may have rows of several splits.
         observations: names of the label columns: 1, 0, -1 or NaN.
-        csv: the file that the rows came from.
 
     Raises:
         DataError: naming every problem of the file with its first rows.

@@ -44,7 +44,6 @@ def policies(uncertain: Mapping[str, str], tasks: Sequence[str]) -> tuple[str, .
 
     Args:
         uncertain: the node data.uncertain: `default`, and tasks with their own.
-        tasks: those that are trained on.
 
     Raises:
         DataError: a key is no task that is trained on.
@@ -118,10 +117,8 @@ def empty_classes(
     """Return a sentence, with counts, for every scored task that lacks positives or negatives in a split.
 
     Args:
-        split: what the split is called.
         targets: [n, tasks] float64.
         tasks, widths: [tasks] of the columns.
-        scored: the tasks to look at.
     """
     problems = []
     for column, (task, width) in enumerate(zip(tasks, widths, strict=True)):

@@ -13,9 +13,7 @@ class ResidentImages:
     """All decoded images of one split in the memory of a device.
 
     Args:
-        cache: holds them.
         positions: [n] of the split's images in the cache, in the order of its rows: `Images.positions`.
-        device: where they are kept.
 
     Raises:
         DataError: the device has no room for them.
@@ -45,7 +43,6 @@ class ResidentImages:
             rows: [b] int64, of the split.
             vertical, horizontal: [b] float64, where each cut lies, as shares in [0, 1] of the free room.
             flip: [b] bool, which cuts to mirror, left to right.
-            crop: px; no image may be smaller.
         """
         sizes = self._sizes[rows]
         corners = torch.round(torch.stack([vertical, horizontal], 1) * (sizes - crop)).to(torch.int64)

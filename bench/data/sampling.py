@@ -35,12 +35,8 @@ class TrainingSampler(Sampler[Draws]):
     equal part of them, the `rank`-th, in slices of `micro_batch`.
 
     Args:
-        images: in the split.
-        seed: of the draws.
         batch_size: images a step, of all processes together.
         micro_batch: images at once in one process; None is its whole part.
-        rank, world: which process of how many.
-        flip: whether to flip half of the images.
 
     Raises:
         DataError: parts or slices would not be equal.
@@ -97,10 +93,6 @@ class StretchSampler(Sampler[Draws]):
 
     It has no length: the first stretch of a training that goes on is shorter than the others.
 
-    Args:
-        epochs: whose draws they are.
-        schedule: of the training.
-
     Attributes:
         step: training steps that the next stretch begins after.
     """
@@ -125,9 +117,7 @@ class EvaluationSampler(Sampler[Draws]):
     """This process's images, every `world`-th, once, in the order of their rows, cut at the centre and not flipped.
 
     Args:
-        images: in the split.
         batch_size: images at once in this process; the last batch may be smaller.
-        rank, world: which process of how many.
     """
 
     def __init__(self, images: int, *, batch_size: int, rank: int = 0, world: int = 1) -> None:

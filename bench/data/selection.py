@@ -32,11 +32,6 @@ class Dropped:
 def keep(frame: pd.DataFrame, config: DataConfig, split: str) -> tuple[pd.DataFrame, tuple[Dropped, ...]]:
     """Return the rows that pass every filter, and what each filter dropped of those that the filters before it kept.
 
-    Args:
-        frame: an index.
-        config: its views, sex, age_min and age_max.
-        split: what the rows are called in messages.
-
     Raises:
         DataError: a filter leaves no image.
     """
@@ -120,7 +115,6 @@ def counted(before: pd.DataFrame, after: pd.DataFrame, name: str, reason: str, s
 
     Args:
         before, after: its rows without and with the filter.
-        name, reason, split: of `Dropped`.
     """
     patients = before["patient"].nunique() - after["patient"].nunique()
     return Dropped(name, reason, split, len(before) - len(after), patients)

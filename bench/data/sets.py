@@ -84,13 +84,7 @@ class DataSet:
         return {"valid": self.valid, "test": self.test} | self.external
 
     def without(self, left: Mapping[str, Split], dropped: Sequence[Dropped], twins: tuple[Twins, ...]) -> "DataSet":
-        """Return the set with what is left of its splits.
-
-        Args:
-            left: every split by its name.
-            dropped: what was left out of them.
-            twins: pictures that two of them have in common.
-        """
+        """Return the set with what is left of its splits."""
         return dataclasses.replace(
             self,
             train=left["train"],
@@ -106,7 +100,6 @@ def open_dataset(config: DataConfig, *, scored: str | Sequence[str] | None = Non
     """Return the data set of a configuration; the phantom is generated on first use.
 
     Args:
-        config: the node `data`.
         scored: the value of evaluation.tasks; training and validation must hold both classes of these tasks. None asks
             for nothing.
         make: whether a generated set that is not there is generated.
@@ -267,12 +260,7 @@ def _matrix(frame: pd.DataFrame, tasks: Sequence[str]) -> labels.FloatArray:
 
 
 def class_problems(data: DataSet, tasks: Sequence[str]) -> list[str]:
-    """A sentence for each task that cannot be learnt, or has no validation AUROC, by which checkpoints are chosen.
-
-    Args:
-        data: the set.
-        tasks: those that are scored.
-    """
+    """A sentence for each task that cannot be learnt, or has no validation AUROC, by which checkpoints are chosen."""
     return [
         *labels.empty_classes("training", data.train.labels, data.tasks, data.widths, tasks),
         *labels.empty_classes("validation", data.valid.labels, data.tasks, (1,) * len(data.tasks), tasks),

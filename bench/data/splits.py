@@ -62,7 +62,6 @@ def split_by_file(frame: pd.DataFrame, csv: Path) -> tuple[pd.DataFrame, pd.Data
     """Return (training rows, validation rows) of an index, divided by a split file.
 
     Args:
-        frame: an index.
         csv: its columns are `patient` and `split` (train or valid).
 
     Raises:
@@ -92,7 +91,6 @@ def write_split(path: Path, sides: Mapping[str, str]) -> None:
     """Writes a split file, sorted by patient, that `data.split_file` reads.
 
     Args:
-        path: the file.
         sides: by patient, train or valid (`DataSet.sides`).
     """
     rows = pd.DataFrame(sorted(sides.items()), columns=list(COLUMNS))

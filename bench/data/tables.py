@@ -74,12 +74,10 @@ def read_table(
     Blank lines are left out and counted. The separator is found by the header: comma, semicolon, tab or |.
 
     Args:
-        file: the file.
         texts: columns of text; trimmed, NaN where blank.
         numbers: columns that become float64; one that holds anything else stays text, for the checks to name it.
         ids: those of `texts` that name patients and the like: `1.0` is 1 where all such numbers are whole, and blanks
             and accents are written one way.
-        optional: columns of text that may be missing.
         encoding: of the file; None is UTF-8, or UTF-16 where the file begins with its mark.
 
     Raises:

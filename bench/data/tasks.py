@@ -41,11 +41,6 @@ TASK_SETS: dict[str, tuple[str, ...]] = {"all": ALL_TASKS, "competition": COMPET
 def choose(key: str, chosen: str | Sequence[str], available: Sequence[str]) -> tuple[str, ...]:
     """Return the tasks that a key stands for: `all` that are available, the `competition`'s five, or a list.
 
-    Args:
-        key: `data.tasks` or `evaluation.tasks`, for the message.
-        chosen: its value.
-        available: the set's tasks, or those that a network was trained on.
-
     Raises:
         DataError: a name that is not available (the nearest and all valid ones are named), or one given twice.
     """

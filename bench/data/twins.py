@@ -32,7 +32,6 @@ def find_twins(frames: Mapping[str, pd.DataFrame], caches: Mapping[str, Cache]) 
 
     Args:
         frames: by split, path, patient, csv and row of its images.
-        caches: by split, where its decoded images are.
     """
     parts = []
     for name, frame in frames.items():

@@ -41,13 +41,7 @@ class Column:
 
 
 def figure(columns: Sequence[Column], rows: Sequence[str], heading: str) -> Figure:
-    """Draw a row for each study: the X-ray, then each run's map over it.
-
-    Args:
-        columns: of the same studies; the X-ray is drawn as the first one saw it.
-        rows: names of the studies.
-        heading: above everything.
-    """
+    """Draw a row for each study: the X-ray, then each run's map over it."""
     wide = len(columns) + 1
     lines = textwrap.wrap(NOTE, NOTE_CHARACTERS * wide)
     with rc_context(RC):
@@ -73,7 +67,6 @@ def overlay(ax: Axes, image: npt.NDArray[np.uint8], cells: npt.NDArray[np.float3
     """Draws one map over its X-ray, each cell over the part of the crop that it belongs to.
 
     Args:
-        ax: to draw on.
         image: [crop, crop] uint8.
         cells: [height, width] of the map, logits; the colours end at the strongest, either way.
     """

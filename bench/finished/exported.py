@@ -48,7 +48,6 @@ def write(run: SavedRun, folder: Path, *, images: int, root: str | None = None) 
     Args:
         run: a finished one.
         folder: made where it is not there; files of these names are replaced.
-        images: how many of the run's test images to compare on, spread over the set.
         root: of the data set; None is where the run read it.
 
     Raises:
@@ -80,13 +79,7 @@ def write(run: SavedRun, folder: Path, *, images: int, root: str | None = None) 
 
 
 def save(prediction: Prediction, folder: Path, *, crop: int) -> None:
-    """Writes the two files; both take any number of images of `crop` pixels.
-
-    Args:
-        prediction: on the CPU, in eval mode.
-        folder: exists.
-        crop: px of an image's side.
-    """
+    """Writes the two files; both take any number of images of `crop` pixels."""
     example = torch.zeros(2, 1, crop, crop, dtype=torch.uint8)  # one image would make the batch a constant
     with torch.no_grad():
         program = torch.export.export(prediction, (example,), dynamic_shapes=({0: torch.export.Dim("images")},))
@@ -129,10 +122,7 @@ def check(
     """Compare the files with the run's scores.
 
     Args:
-        run: for the message.
-        files: each a function from images to probabilities.
         here: what the run's checkpoints give for the images, computed in fp32.
-        saved: the run's scores of record.
         images: [images, 1, crop, crop]; given to the files one alone first, then in batches.
 
     Raises:

@@ -75,7 +75,6 @@ def activation_maps(network: nn.Module, images: Tensor, target: Callable[[Tensor
     its cells and the bias add up to the logit. Behind another head (MobileNetV3's) it is that to first order.
 
     Args:
-        network: timm's whole network, or a truncated one.
         images: [images, channels, height, width] float32, normalised.
         target: from the outputs of one image to the number that is asked about, such as a task's logit.
 
@@ -112,9 +111,7 @@ def run_maps(run: SavedRun, images: npt.NDArray[np.uint8], task: str) -> Maps:
     """A run's maps of one task: the mean over its stored checkpoints, as its scores are.
 
     Args:
-        run: a finished one.
         images: [images, 1, height, width].
-        task: one of the run's.
     """
     inputs = Normalise(run.normalisation)(torch.from_numpy(images))
     contrast = contrasts(run.widths)[:, run.tasks.index(task)].to(torch.float32)

@@ -54,10 +54,8 @@ def pack(tasks: Sequence[str], exported: Path, folder: Path, model: Model) -> No
     """Writes MLflow's folder of a model: the network, its preprocessing, code, pinned packages, signature, example.
 
     Args:
-        tasks: names of its outputs.
         exported: what `bench.finished.exported.write` left.
         folder: of the model; must not be there.
-        model: MLflow's, with its ids.
     """
     with tempfile.TemporaryDirectory() as temporary:
         code, network = Path(temporary) / "code", Path(temporary) / "network"
@@ -104,7 +102,6 @@ def check(run: SavedRun, folder: Path, root: str | None) -> float:
     """The largest difference of a packed model's probabilities from the run's saved scores, from files on.
 
     Args:
-        run: whose test images are given to it.
         folder: of the model.
         root: of the data set; None is where the run read it.
 

@@ -55,8 +55,6 @@ class Prediction(nn.Module):
 
     Args:
         networks: from normalised images to logits [n, outputs].
-        normalisation: of their inputs.
-        widths: outputs of each task.
     """
 
     def __init__(self, networks: Sequence[nn.Module], normalisation: Normalisation, widths: Sequence[int]) -> None:

@@ -176,8 +176,6 @@ def read_test_images(run: SavedRun, paths: Sequence[str], root: str | None) -> n
     """Images of the run's test set as its networks saw them: [images, 1, crop, crop] uint8.
 
     Args:
-        run: whose sizes are used.
-        paths: as in the run's predictions.
         root: of the data set; None is where the run read it.
 
     Raises:
@@ -192,8 +190,6 @@ def image_files(run: SavedRun, paths: Sequence[str], root: str | None) -> list[P
     """Return where the images of `read_test_images` lie.
 
     Args:
-        run: whose data set is opened.
-        paths: as in the run's predictions.
         root: of the data set; None is where the run read it.
 
     Raises:

@@ -55,7 +55,6 @@ def prepared(uri: str, *, create: bool = True) -> Iterator[None]:
     """Holds others off an SQLite file in the block: several processes would race in its migration, and die.
 
     Args:
-        uri: of the store.
         create: whether the file may be made and set up; else nothing is written.
     """
     file = sqlite_file(uri)
@@ -77,12 +76,7 @@ def prepared(uri: str, *, create: bool = True) -> Iterator[None]:
 
 
 def follow(file: Path, recorded: str) -> Path | None:
-    """Where an experiment's artifacts lie now, if its store was moved or copied with them; the store then says so too.
-
-    Args:
-        file: the SQLite store.
-        recorded: the URI of the experiment's artifacts that it holds.
-    """
+    """Where an experiment's artifacts lie now, if its store was moved or copied with them, as it then says itself."""
     old = local_path(recorded)
     new = beside_store(file, old) if old is not None else None
     if old is None or new is None or (old.exists() and old.samefile(new)):

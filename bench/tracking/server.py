@@ -82,8 +82,6 @@ class Server:
     Every method raises UnavailableError where the store does not answer, RefusedError where it says no.
 
     Args:
-        uri: of the store.
-        experiment: its name.
         create: whether both are made where they are not there; else nothing is written.
 
     Attributes:
@@ -209,8 +207,6 @@ class Server:
         """Logs; a point that is there already is not doubled, a param of that value neither.
 
         Args:
-            run_id: where to.
-            points: values of metrics.
             params: texts by name; MLflow refuses another value of one that is there.
             tags: texts by name; a new value replaces the old one.
         """

@@ -63,13 +63,7 @@ class Showcase:
         return sorted(self._server.runs(**{SUMMARY_TAG: "true"}), key=lambda run: (run.started, run.id))
 
     def replace_folder(self, run_id: str, folder: Path, path: str) -> None:
-        """Stores a folder as the run's artifacts below `path`, and removes what lay there and is not in it.
-
-        Args:
-            run_id: whose artifacts.
-            folder: on this machine, taken with all below it.
-            path: of the folder among the artifacts.
-        """
+        """Stores a folder as the run's artifacts below `path`, and removes what lay there and is not in it."""
         with translated():
             self._client.log_artifacts(run_id, str(folder), path)
             store = get_artifact_repository(self._client.get_run(run_id).info.artifact_uri, self._server.uri)
@@ -109,11 +103,7 @@ class Showcase:
 
         Args:
             name: in the registry; made where it is not there.
-            run_id: of the summary.
             save: writes MLflow's folder of the model, and raises where it must not be registered.
-            folder: to be written.
-            marks: tags of the version.
-            about: of the version, in words.
         """
         client = self._client
         with translated():

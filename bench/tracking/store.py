@@ -28,7 +28,6 @@ class Store:
     """One experiment: of a tracking server, and of what attempts left below `outputs` on this machine.
 
     Args:
-        uri: of the tracking server or its database.
         outputs: folder in which each cell has its own; None is a store that is only read.
         offline: record on this machine only; `python -m bench.sync` brings it in later.
         create: whether store and experiment are made where they are not there; else the store is only looked at.
@@ -166,12 +165,6 @@ class Store:
 
         Finished when the block ends, KILLED when it is interrupted, FAILED with the reason as tag and the traceback as
         artifact when it raises; the exception goes on. The cell is this process's until the block ends.
-
-        Args:
-            cell_hash: which cell; names its folder below `outputs`.
-            name: of the run.
-            tags: of the run, beside the store's own of host, progress and failure.
-            params: of the run, kept as text.
 
         Raises:
             ClaimTakenError: another worker has the cell, or has finished it.

@@ -148,8 +148,6 @@ def description(experiment: str, experiment_id: str, published: Published | None
     """The Markdown of an experiment's description.
 
     Args:
-        experiment: its name.
-        experiment_id: MLflow's, for links to its views.
         published: the report that is shown; None where none was published.
     """
     page = f"#/experiments/{experiment_id}"

@@ -73,11 +73,6 @@ class Bookkeeper(pl.Callback):
 
     Files are written by a thread while the training goes on: each checkpoint before the state that names it, so that a
     process killed at any moment leaves a state with all that it names.
-
-    Args:
-        training: what is kept.
-        requests: whether a stop was asked for.
-        writer: writes the files.
     """
 
     def __init__(self, training: Training, requests: Requests, writer: Writer) -> None:
@@ -107,8 +102,6 @@ class Bookkeeper(pl.Callback):
         """Count a batch; between evaluations, save the state when it is due or a stop was asked for.
 
         Args:
-            trainer: has the optimiser, and knows the other devices.
-            module: has the step and the network.
             index: the batch's number since the last evaluation.
 
         Raises:
@@ -231,13 +224,7 @@ def _save_and_remove(folder: Path, step: int, state: dict[str, Any], needed: set
 
 
 def state_of(training: Training, trainer: pl.Trainer, module: Any) -> dict[str, Any]:
-    """Return everything that a resume needs; random numbers follow from the step.
-
-    Args:
-        training: its best states, watch, meters and latest metrics.
-        trainer: has the optimiser.
-        module: has the network, the step and the losses since the latest evaluation.
-    """
+    """Return everything that a resume needs; random numbers follow from the step."""
     return {
         "step": module.step,
         "network": module.network.state_dict(),
@@ -254,7 +241,6 @@ def restore(training: Training, module: Classifier, state: dict[str, Any]) -> No
     """Load a saved state into a training that has not begun.
 
     Args:
-        training: its best states, watch, meters and latest metrics are filled.
         module: its network, step and losses are set; it keeps the optimiser's state until there is one.
         state: what `state_of` gave.
     """

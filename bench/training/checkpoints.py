@@ -82,12 +82,6 @@ def checkpoint_path(folder: Path, step: int) -> Path:
 def write_checkpoint(folder: Path, step: int, network: State, header: Mapping[str, str]) -> None:
     """Writes a network's state as safetensors.
 
-    Args:
-        folder: of the cell.
-        step: training steps done.
-        network: its state dict.
-        header: texts that say what it is: its AUROC, its inputs' mean and std.
-
     Raises:
         StorageError: the file cannot be written.
     """
@@ -115,9 +109,7 @@ def combine(best: Best, scores: Mapping[int, FloatArray], tasks: Sequence[str], 
     """One prediction from those of several states, by the rule `probability` or `task`.
 
     Args:
-        best: which states count.
         scores: per step, probabilities [images, tasks].
-        tasks: names of the columns.
         average: the rule; with `task`, one that is not scored takes the states of all scored ones together.
 
     Returns:

@@ -98,8 +98,6 @@ def fit(row: Architecture, folder: Folder, settings: PretrainConfig) -> tuple[nn
     """(trained network, top-1 on the folder's validation images, in [0, 1]).
 
     Args:
-        row: the architecture, trained from scratch.
-        folder: the images and their classes.
         settings: seed, epochs, learning rate, batch and image size, the machine.
 
     Raises:
@@ -140,14 +138,7 @@ def _loaders(folder: Folder, settings: PretrainConfig, norm: Normalisation) -> t
 
 
 def export(network: nn.Module, path: Path, folder: Folder, facts: dict[str, str]) -> None:
-    """Writes the body (no head), its header saying what it was trained on; the file appears whole or not at all.
-
-    Args:
-        network: as trained, with its head.
-        path: of the safetensors file; its folder exists.
-        folder: what it was trained on.
-        facts: further texts for the header.
-    """
+    """Writes the body (no head), its header saying what it was trained on; the file appears whole or not at all."""
     dropped = tuple(f"{name}." for name in head_names(network))
     body = {key: value.contiguous() for key, value in network.state_dict().items() if not key.startswith(dropped)}
     header = {"source": f"image folder {folder.name}", "generated": json.dumps(folder.generated), **facts}

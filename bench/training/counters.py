@@ -55,7 +55,6 @@ class PeakMemory:
     anew, as on macOS.
 
     Args:
-        device: of the run.
         clear_refs: Linux's file of this process that begins the count anew.
     """
 

@@ -39,9 +39,6 @@ def accelerator(trainer: TrainerConfig) -> str:
 def check_machine(trainer: TrainerConfig) -> None:
     """Returns where this machine has what the trainer asks for.
 
-    Args:
-        trainer: its precision resolved.
-
     Raises:
         MachineError: no GPU can be used though one is asked for, or not as many, or none that computes in TF32.
     """

@@ -43,7 +43,6 @@ def peers(trainer: TrainerConfig, follow: Callable[..., object], *arguments: Any
     Args:
         trainer: says how many processes in all (with one device nothing is started), and whether on GPUs.
         follow: does what this process does in the block, as another rank; importable from a fresh process.
-        arguments: of `follow`; pickled.
 
     Raises:
         TrainingError: another rank ended with an error, or was killed.

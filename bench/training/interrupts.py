@@ -15,10 +15,6 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class Interrupted(BaseException):
     """The training was asked to stop. Not an Exception: nothing shall take it for a failure.
 
-    Args:
-        number: of the signal.
-        saved: whether the state was saved first.
-
     Attributes:
         code: the exit status that a shell expects, 128 and the signal's number.
     """

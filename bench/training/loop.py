@@ -35,12 +35,6 @@ from bench.training.writing import writing
 def fit(training: Training, module: Classifier, train: Any, valid: Batches) -> pl.Trainer:
     """Trains to the schedule's end, from the last saved state where there is one.
 
-    Args:
-        training: the schedule and its surroundings; its `best` and `watch` are filled.
-        module: the network; left as after the last step.
-        train: `training_loader`'s; told where to start.
-        valid: of the validation split.
-
     Returns:
         The trainer, with which predictions can be made.
 
@@ -70,11 +64,7 @@ def fit(training: Training, module: Classifier, train: Any, valid: Batches) -> p
 
 
 class _Stretches:
-    """Gives Lightning one item an epoch: all batches up to the next evaluation.
-
-    Args:
-        batches: asked again, gives those up to the evaluation after it.
-    """
+    """Gives Lightning one item an epoch: all batches up to the next evaluation."""
 
     def __init__(self, batches: Batches) -> None:
         self._batches = batches
@@ -156,10 +146,6 @@ def predict(
 
     Args:
         trainer: what `fit` gave.
-        module: its network takes the weights of the states that count, one after the other.
-        training: after `fit`: which states count, and where they lie.
-        loader: of the split.
-        tasks: names of the columns.
         average: the rule: `weights` for one network with the mean of the states' weights, else as `combine`.
     """
     paths = {step: checkpoint_path(training.folder, step) for step, _ in training.best.seen}

@@ -46,7 +46,6 @@ class Classifier(pl.LightningModule):
             record are others.
         resident: puts the training images on a device, where they are to be cut out of its own memory.
         crop: side of what the network sees, pixels; read where `resident` is given.
-        compiled: whether torch.compile runs the network while it learns.
         bf16: whether it is trained, and evaluated while it is, in mixed precision.
         micro_batches: batches whose gradients are averaged for one step.
     """
@@ -139,7 +138,6 @@ class Classifier(pl.LightningModule):
         """Adds the gradient of one batch, and makes a step after every `micro_batches` of them.
 
         Args:
-            batch: of `training_loader`.
             index: its number since the last evaluation.
         """
         trainer: Any = self.trainer

@@ -15,11 +15,7 @@ SHOW_SECONDS = 0.2
 
 
 class ProgressBar(RichProgressBar):
-    """Rich's progress bar with the metrics and without the tracking run's id; what it cannot show stops nothing.
-
-    Args:
-        leave: whether it stays when it is done.
-    """
+    """Rich's progress bar with the metrics and without the tracking run's id; what it cannot show stops nothing."""
 
     def __init__(self, *, leave: bool = False) -> None:
         super().__init__(leave=leave, console_kwargs={"file": FORGIVING})
@@ -30,11 +26,7 @@ class ProgressBar(RichProgressBar):
 
 
 class StretchBar(ProgressBar):
-    """A progress bar up to the next evaluation, where the loader itself has no length.
-
-    Args:
-        batches: up to the next evaluation.
-    """
+    """A progress bar up to the next evaluation, where the loader itself has no length."""
 
     def __init__(self, batches: Callable[[], int]) -> None:
         super().__init__(leave=False)
@@ -50,7 +42,6 @@ class StretchBar(ProgressBar):
         """Update the bar a few times a second: drawing it takes as long as some networks' step.
 
         Args:
-            trainer, module: what the bar shows is theirs.
             index: the batch's number since the last evaluation.
         """
         now = time.monotonic()
@@ -63,12 +54,7 @@ class StretchBar(ProgressBar):
 
 
 class Startup(pl.Callback):
-    """Ends the start-up of a fit, to which its first step belongs, as that compiles, allocates and searches kernels.
-
-    Args:
-        watch: of the fit.
-        micro_batches: of a step.
-    """
+    """Ends the start-up of a fit, to which its first step belongs, as that compiles, allocates and searches kernels."""
 
     def __init__(self, watch: "Stopwatch", micro_batches: int) -> None:
         self._watch, self._micro_batches = watch, micro_batches
@@ -144,7 +130,6 @@ class Stopwatch:
         """`fit_seconds`, the parts of it, and `train/images_per_second` of what is training proper.
 
         Args:
-            images: trained on in the whole fit.
             batch_size: images of a step; the first steps are not counted, as their time is start-up.
         """
         training = self.fit - sum(self.spent.values())

@@ -66,8 +66,6 @@ def save_state(folder: Path, step: int, state: dict[str, Any]) -> Path:
     A state of a later step, or another one of this step, is torn: the training resumed from an earlier one.
 
     Args:
-        folder: of the cell.
-        step: training steps done.
         state: tensors, numbers, texts and containers of them: what `torch.load` reads without pickled code.
 
     Raises:
@@ -88,8 +86,6 @@ def save_broken(folder: Path, step: int, state: dict[str, Any]) -> Path:
     """Write a state for inspection, which nothing resumes from.
 
     Args:
-        folder: of the cell.
-        step: training steps done.
         state: as `save_state`.
 
     Raises:

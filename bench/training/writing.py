@@ -10,9 +10,6 @@ class Writer:
 
     A piece is taken once the one before it is done: so at most one copy of a state waits in memory, files appear in the
     order in which a training in one thread would write them, and after a piece that failed none follows.
-
-    Args:
-        pool: of one thread.
     """
 
     def __init__(self, pool: ThreadPoolExecutor) -> None:

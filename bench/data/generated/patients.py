@@ -126,7 +126,6 @@ def labeller_labels(truth: Mapping[str, bool], *, noise: float, rng: np.random.G
     """Return what an automatic labeller reads from the report: 1.0, 0.0, -1.0 (uncertain) or NaN (not mentioned).
 
     Args:
-        truth: what is present.
         noise: share of the observations that are read as their opposite.
         rng: random numbers of this report.
     """

@@ -131,9 +131,7 @@ def render(spec: PhantomSpec, study: Study, number: int, view: str) -> NDArray[n
 
     Args:
         spec: its seed.
-        study: the patient and what is found.
         number: of the image in its study, from 1; gives the image random numbers of its own.
-        view: `frontal` or `lateral`.
     """
     rng = stream(spec.seed, study.patient, study.number, number)
     return draw(VIEWS[view], study.anatomy, study.findings, anteroposterior=study.anteroposterior, rng=rng)
@@ -161,7 +159,6 @@ def generate(root: Path, spec: PhantomSpec) -> None:
 
     Args:
         root: the data set's folder, missing or empty; its own name begins each `Path` in the CSV files.
-        spec: what to generate.
 
     Raises:
         FileExistsError: `root` holds something. Nothing is changed.

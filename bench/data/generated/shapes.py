@@ -70,7 +70,6 @@ def draw(name: str, size: int, *, rng: np.random.Generator) -> NDArray[np.uint8]
 
     Args:
         name: the class, a key of `MARKS`.
-        size: px of a side.
         rng: random numbers of this picture.
 
     Returns:
@@ -95,7 +94,6 @@ def generate(root: Path, spec: ShapesSpec) -> None:
 
     Args:
         root: the folder, missing or empty.
-        spec: what to generate.
 
     Raises:
         FileExistsError: `root` holds something. Nothing is changed.

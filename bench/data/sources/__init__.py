@@ -50,11 +50,6 @@ def reader(name: str) -> str:
 def read_release(name: str, root: Path, config: DataConfig) -> Release:
     """A set's checked frames.
 
-    Args:
-        name: of the set.
-        root: its folder.
-        config: the whole node `data`; a reader takes from it what concerns its own files.
-
     Raises:
         DataError: every problem of every file of the set, in one message.
     """
@@ -68,8 +63,6 @@ def read_external(name: str, root: Path, config: DataConfig) -> tuple[pd.DataFra
     Args:
         name: one of `bench.schema.SETS`: chexpert stands for its valid.csv, chexpert_test for the released 500 studies,
             mimic for the labeller's labels of its test set, mimic_test for the radiologist's.
-        root: its folder.
-        config: the whole node `data`.
 
     Raises:
         DataError: a file is wrong, or the set has no test set.

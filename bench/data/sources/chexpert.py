@@ -206,10 +206,6 @@ def _find(root: Path, *names: str) -> Path:
 def _folders(root: Path, place: pd.DataFrame) -> "pd.Series[str]":
     """Each study's folder relative to the root: below train, valid or test, or below the batch that has the patient.
 
-    Args:
-        root: the set's folder.
-        place: side, patient and study.
-
     Raises:
         DataError: there is neither such a folder nor a batch.
     """

@@ -31,10 +31,6 @@ COLUMNS = {"path_to_image": "Path", "sex": "Sex", "age": "Age", "frontal_lateral
 def read_rows(csv: Path, labels_file: Path) -> pd.DataFrame:
     """The training rows of its table with the labels of a JSON file, in the columns of CheXpert's train.csv.
 
-    Args:
-        csv: its table.
-        labels_file: one of its files of labels.
-
     Raises:
         DataError: a file is missing or not CheXpert Plus's, or an image of the one is not in the other.
     """

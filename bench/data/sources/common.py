@@ -24,9 +24,7 @@ def first_file(root: Path, names: Sequence[str], what: str) -> Path:
     """Return the first of `names` that is a file in `root`.
 
     Args:
-        root: the set's folder.
         names: what the file is called in the set's several releases.
-        what: the set, for the message.
 
     Raises:
         DataError: there is none.
@@ -98,7 +96,6 @@ def shaped(name: str, pattern: str, meaning: str) -> pa.Check:
     """Check that the column's text matches a pattern from end to end, or is blank.
 
     Args:
-        name: of the column, for the message.
         pattern: regular expression.
         meaning: what such a text is, for the message, as in "Path is not a path that ends in ...".
     """
@@ -109,7 +106,6 @@ def declared(table: pd.DataFrame, columns: Mapping[str, Sequence[pa.Check]], csv
     """Check every declared column, and return the table.
 
     Args:
-        table: as it was read.
         columns: checks by the column's name; every one of these columns must be there, blanks may be in it.
         csv: the file that the table was read from, for the message.
 
@@ -134,11 +130,6 @@ def _problem(sentence: str, cases: pd.DataFrame) -> str:
 def same_names(named: "pd.Series[str]", listed: Iterable[str], message: str) -> None:
     """Refuse a table and a split file of the same set that do not name the same images.
 
-    Args:
-        named: by the table.
-        listed: by the split file.
-        message: the two files, as the sentence begins: "table.csv and list.txt".
-
     Raises:
         DataError: with the counts and the first names on either side.
     """
@@ -155,10 +146,8 @@ def cut(
     """Return the rows that pass every rule, and what each rule dropped of those that the rules before it kept.
 
     Args:
-        table: one row per image.
         rules: (what decided, what the images left out have in common, which rows pass).
         split: [n] the split of each row.
-        patient: the column that names the patient.
     """
     dropped = []
     for decider, reason, passes in rules:
@@ -176,7 +165,6 @@ def locate(root: Path, folders: Sequence[str]) -> dict[str, str]:
     """Return the images below some folders, by file name without suffix: POSIX path relative to `root`.
 
     Args:
-        root: the set's folder.
         folders: patterns of folders below it, as `Path.glob` takes them; "." is the root itself.
 
     Raises:
@@ -219,7 +207,6 @@ def named_findings(
 
     Args:
         texts: [n] str, each row's findings as the file writes them.
-        parse: from that text to the findings' names.
         findings: by observation, the names that stand for it.
     """
     sets = {text: parse(text) for text in texts.unique()}

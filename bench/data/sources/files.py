@@ -23,11 +23,7 @@ def stem(name: str) -> str:
 
 
 class Folders:
-    """Names of the files in the folders below a root, each listed once.
-
-    Args:
-        root: of the set.
-    """
+    """Names of the files in the folders below a root, each listed once."""
 
     def __init__(self, root: Path) -> None:
         self._root, self._listed = root, dict[str, tuple[set[str], dict[str, list[str]]]]()
