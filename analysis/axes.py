@@ -4,12 +4,14 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 from omegaconf import OmegaConf
 
 from analysis.places import CONF
+
+if TYPE_CHECKING:  # help and refusals of every command import this module, and wait for no pandas
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ def joined(values: Sequence[Any]) -> str:
     return "/".join(dict.fromkeys(map(str, values)))
 
 
-def levels(cells: pd.DataFrame) -> dict[Axis, list[str]]:
+def levels(cells: "pd.DataFrame") -> dict[Axis, list[str]]:
     """The axes that these cells differ in, each with its levels: first the one that the others are compared with.
 
     That is the default where a cell has it, and else the level of most cells. The others follow, numbers by size.
@@ -87,14 +89,14 @@ def levels(cells: pd.DataFrame) -> dict[Axis, list[str]]:
     """
     found = {}
     for axis in AXES:
-        counts = cells[axis.column].value_counts() if axis.column in cells else pd.Series(dtype=int)
+        counts = dict(cells[axis.column].value_counts()) if axis.column in cells else {}
         if len(counts) > 1:
-            base = axis.default if axis.default in counts else str(counts.index[0])
-            found[axis] = [base, *sorted((str(level) for level in counts.index if level != base), key=rank)]
+            base = axis.default if axis.default in counts else str(next(iter(counts)))
+            found[axis] = [base, *sorted((str(level) for level in counts if level != base), key=rank)]
     return found
 
 
-def variants(cells: pd.DataFrame, varied: Mapping[Axis, Sequence[str]]) -> list[str]:
+def variants(cells: "pd.DataFrame", varied: Mapping[Axis, Sequence[str]]) -> list[str]:
     """What sets each cell apart from those that the report is about: `adapt=linear, data_fraction=0.1`, or nothing.
 
     Args:
