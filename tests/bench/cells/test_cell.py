@@ -53,8 +53,9 @@ def test_the_name_is_the_contracts():
 
 
 def test_the_name_says_each_axis_that_is_not_at_its_default():
-    typed = ("adapt=linear", "data.fraction=0.1", "arch.in_chans=1", "data.uncertain=u-ones", "protocol.image.crop=256")
-    assert cell(*typed).name == "resnet18-pretrained-t0-s0-linear-f0.1-c1-u-ones-320-256px"
+    typed = ("adapt=linear", "data.fraction=0.1", "arch.in_chans=1", "data.uncertain=u-ones")
+    size = ("protocol.image.resize=320", "protocol.image.crop=256")
+    assert cell(*typed, *size).name == "resnet18-pretrained-t0-s0-linear-f0.1-c1-u-ones-320-256px"
     assert cell("data.patients=50", "data.uncertain.edema=u-ones").name.endswith("-s0-p50-u-ignore-edema-u-ones")
     assert cell("protocol=quick").name == "resnet18-pretrained-t0-s0"
 
