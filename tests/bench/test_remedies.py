@@ -11,7 +11,7 @@ import pytest
 from omegaconf import OmegaConf
 from rich.console import Console
 
-from bench import config, overrides, sync
+from bench import config, convert, overrides, sync
 from bench.cells.ready import ready
 from bench.cells.runner import run_cell
 from bench.config import compose_config
@@ -47,7 +47,7 @@ def messages():
 
 def known():
     found = {key for schema in SCHEMAS.values() for key, _ in leaves(schema)}
-    found |= {group for name in SCHEMAS for group in config.groups(name)} | set(overrides.SHORT)
+    found |= {group for name in SCHEMAS for group in config.groups(name)} | set(overrides.SHORT) | set(convert.SHORT)
     return found | set(_flat(OmegaConf.to_container(OmegaConf.load(CONF / "report.yaml"))))
 
 
@@ -75,7 +75,7 @@ def test_every_value_that_a_message_gives_is_taken():
     """Its schema has the value too; what depends on other keys is asked below."""
     options = {group: known for name in SCHEMAS for group, known in config.groups(name).items()}
     given = {text for _, message in messages() for text in told.keys(message) if "*" not in text}
-    given = {text for text in given if KEY.match(text) and not re.search(r"DIR|NAME|interval\(|\.\.\.", text)}
+    given = {text for text in given if KEY.match(text) and not re.search(r"DIR|NAME|FILE|interval\(|\.\.\.", text)}
     primaries = {key: name for name, schema in reversed(SCHEMAS.items()) for key, _ in leaves(schema)}
     taken = set()
     for text in given:

@@ -114,4 +114,4 @@ def test_a_store_that_cannot_be_used_is_said(phantom_root, capsys):
 
 def test_help(capsys):
     assert status.main(["--help"]) == 0
-    assert "Exit status 0 only when all are done" in capsys.readouterr().out
+    assert "Exit status 0 only when all cells are done" in " ".join(capsys.readouterr().out.split())
