@@ -45,8 +45,8 @@ def test_the_commands_of_the_readme_do_what_stands_beside_them(phantom_root, tmp
     assert "2 cells: 2 missing" in planned
     assert "2 cells: 2 missing" in trained
     for depth in range(2):
-        assert re.search(rf"resnet18-scratch-t{depth}-s0 │ done", trained)
-        assert re.search(rf"resnet18-scratch-t{depth}-s0 │ done", status)
+        assert re.search(rf"resnet18-scratch-t{depth}-s0-32px │ done", trained)
+        assert re.search(rf"resnet18-scratch-t{depth}-s0-32px │ done", status)
     assert reported.endswith(f"{tmp_path}/report/index.html")
     assert (tmp_path / "report" / "index.html").exists()
     assert "reproduced" in paper

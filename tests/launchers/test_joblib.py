@@ -18,12 +18,12 @@ def test_two_processes_train_the_cells_and_every_failure_is_listed(words):
     code, rows = commands.status(typed)
     assert code == 1
     assert {row["name"]: row["state"] for row in rows} == {
-        f"resnet18-{start}-t3-s{seed}": state
+        f"resnet18-{start}-t3-s{seed}-32px": state
         for start, state in (("pretrained", "failed"), ("scratch", "done"))
         for seed in (0, 1)
     }
     for seed in (0, 1):
-        assert f"resnet18-pretrained-t3-s{seed}: WeightsError: no weights" in said.partition("4 cell(s)")[2]
+        assert f"resnet18-pretrained-t3-s{seed}-32px: WeightsError: no weights" in said.partition("4 cell(s)")[2]
     code, said = commands.run("bench.run", words("seed=0,1"))
     assert (code, "2 cells: 2 done" in said) == (0, True), "another launcher made the cells new"
 
